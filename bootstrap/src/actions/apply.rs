@@ -1,0 +1,227 @@
+//! One exec for everything that changes a host: the actions become the arguments of one script, and
+//! what it prints becomes steps, the node's id and, if it comes to that, a failure with its last lines.
+
+use std::{collections::VecDeque, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Action;
+use crate::{
+    events::Step,
+    host::{Command, Script},
+};
+
+static APPLY: Script = Script {
+    name: "apply",
+    text: concat!(
+        include_str!("apply.sh"),
+        include_str!("configure.sh"),
+        include_str!("install.sh"),
+        include_str!("vault.sh"),
+        include_str!("register.sh"),
+        include_str!("start.sh"),
+        include_str!("run_steps.sh"),
+    ),
+};
+
+/// What a host shows of a failed command.
+pub const LAST_LINES: usize = 20;
+
+/// Id and code of an activation.
+#[derive(Debug)]
+pub struct ActivationKey {
+    /// `ActivationId`.
+    pub id: String,
+    /// `ActivationCode`.
+    pub code: SecretString,
+}
+
+/// The command for all of `actions` that happen on the host, in order; `None` if none does.
+pub fn command(actions: &[Action], key: Option<&ActivationKey>, limit: Duration) -> Option<Command> {
+    let arguments: Vec<String> = actions.iter().filter_map(Action::shell_arguments).flatten().collect();
+    if arguments.is_empty() {
+        return None;
+    }
+    let mut command = Command::new(&APPLY, arguments, limit);
+    for (variable, value) in actions.iter().flat_map(Action::shell_variables) {
+        command = command.with_secret(variable, value);
+    }
+    if let Some(key) = key {
+        command = command
+            .with_secret("activation_id", key.id.clone().into())
+            .with_secret("activation_code", key.code.clone());
+    }
+    Some(command)
+}
+
+/// What the script has said so far.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    redacted: Option<SecretString>,
+    current: Option<Step>,
+    failed: Option<Step>,
+    done: usize,
+    tail: VecDeque<String>,
+}
+
+impl Transcript {
+    /// A transcript from which `code` is kept out, should a program on the host print it.
+    pub fn without(code: Option<&SecretString>) -> Self {
+        Self { redacted: code.cloned(), ..Self::default() }
+    }
+
+    /// Takes the next line; tells what it means.
+    pub fn line(&mut self, line: &str) -> Progress {
+        if let Some(step) = line.strip_prefix(":begin ").and_then(step_of) {
+            self.current = Some(step);
+            self.tail.clear();
+            return Progress::Began(step);
+        }
+        if line.starts_with(":done ") {
+            self.done += 1;
+            return Progress::Done(self.done - 1);
+        }
+        if let Some(step) = line.strip_prefix(":failed ").and_then(|rest| step_of(rest.split(' ').next()?)) {
+            self.failed = Some(step);
+            return Progress::Nothing;
+        }
+        if !line.starts_with(":instance ") && !line.trim().is_empty() {
+            if self.tail.len() == LAST_LINES {
+                self.tail.pop_front();
+            }
+            self.tail.push_back(self.clean(line));
+        }
+        Progress::Nothing
+    }
+
+    /// The step that failed or, if the script never said, the one it was in.
+    pub fn failed_step(&self) -> Option<Step> {
+        self.failed.or(self.current)
+    }
+
+    /// How many actions ended well.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The last lines of the step that was last begun.
+    pub fn last_lines(&self) -> Vec<String> {
+        self.tail.iter().cloned().collect()
+    }
+
+    fn clean(&self, line: &str) -> String {
+        match &self.redacted {
+            Some(secret) if !secret.expose_secret().is_empty() => line.replace(secret.expose_secret(), "[code]"),
+            _ => line.to_owned(),
+        }
+    }
+}
+
+/// What a line means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A step began.
+    Began(Step),
+    /// The action of this index, among those of the command, ended well.
+    Done(usize),
+    /// Output.
+    Nothing,
+}
+
+fn step_of(word: &str) -> Option<Step> {
+    match word {
+        "configure" => Some(Step::Configure),
+        "install" => Some(Step::Install),
+        "settle-vault" | "register" => Some(Step::Register),
+        "start" => Some(Step::Start),
+        _ => None,
+    }
+}
+
+/// What to do about a failed step, from what the host printed.
+pub fn hint(step: Step, lines: &[String]) -> String {
+    const KNOWN: &[(&str, &str)] = &[
+        ("No space left on device", "free some space on the host and run the same command again"),
+        (
+            "locked by another process",
+            "another package manager runs on the host; run the same command again when it has ended",
+        ),
+        (
+            "InvalidActivation",
+            "the activation is gone or wrong; run the same command again, or check the given activation's id and code",
+        ),
+        ("ActivationExpired", "the given activation has expired; give a new one, or leave `activation` out of the inventory"),
+        (
+            "RegistrationLimitExceeded",
+            "the given activation is used up; give a new one, or leave `activation` out of the inventory",
+        ),
+        ("x509:", "the host does not trust the endpoint's certificate; add its CA to the host's system store"),
+        (
+            "dial tcp",
+            "the host cannot reach the SSM endpoint; check its route, DNS, proxy and firewall for port 443 outbound",
+        ),
+        ("onnection refused", "the host cannot reach the SSM endpoint; check `agent_endpoint` and the host's firewall"),
+        ("by snap", "the host has the agent as a snap; remove it with `snap remove amazon-ssm-agent` first"),
+        ("dependency problems", "run `apt-get -f install` on the host, then the same command again"),
+    ];
+    let known = KNOWN.iter().find(|(sign, _)| lines.iter().any(|line| line.contains(sign)));
+    match (known, step) {
+        (Some((_, hint)), _) => (*hint).to_owned(),
+        (None, Step::Install) => "the lines above are the package manager's; mend that and run the same command again".to_owned(),
+        (None, Step::Register) => {
+            "see /var/log/amazon/ssm/errors.log on the host, and whether it reaches the SSM endpoint".to_owned()
+        }
+        (None, Step::Start) => "see `journalctl -u amazon-ssm-agent` on the host".to_owned(),
+        (None, _) => "mend what the lines above say and run the same command again".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::{Register, Reason, SettleVault, Start, StartReason};
+
+    fn key() -> ActivationKey {
+        ActivationKey { id: "an-id".into(), code: "a-very-secret-code".to_owned().into() }
+    }
+
+    #[test]
+    fn the_actions_become_one_command_and_the_code_is_no_argument() {
+        let actions = [
+            Action::SettleVault(SettleVault { restore: true }),
+            Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered }),
+            Action::Start(Start { reason: StartReason::Changed }),
+        ];
+        let command = command(&actions, Some(&key()), Duration::ZERO).unwrap();
+        assert_eq!(command.arguments(), ["settle-vault", "register", "eu-west-1", "start"]);
+        assert_eq!(command.secret("activation_code").unwrap().expose_secret(), "a-very-secret-code");
+        assert!(!format!("{command:?} {:?}", key()).contains("a-very-secret-code"));
+    }
+
+    #[test]
+    fn a_plan_without_actions_on_the_host_needs_no_command() {
+        assert!(command(&[], None, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_failure_is_known_by_its_step_and_its_last_lines_without_the_code() {
+        let mut transcript = Transcript::without(Some(&key().code));
+        let lines = [":begin configure", "noise", ":done configure", ":begin register", "bad a-very-secret-code", ":failed register 1"];
+        let progress: Vec<_> = lines.iter().map(|line| transcript.line(line)).collect();
+        assert_eq!(progress[0], Progress::Began(Step::Configure));
+        assert_eq!(progress[2], Progress::Done(0));
+        assert_eq!(transcript.failed_step(), Some(Step::Register));
+        assert_eq!(transcript.last_lines(), ["bad [code]"]);
+        assert_eq!(transcript.done(), 1);
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept() {
+        let mut transcript = Transcript::default();
+        (0..100).for_each(|n| {
+            transcript.line(&n.to_string());
+        });
+        assert_eq!(transcript.last_lines().len(), LAST_LINES);
+        assert_eq!(transcript.last_lines().last().map(String::as_str), Some("99"));
+    }
+}

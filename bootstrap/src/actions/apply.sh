@@ -1,0 +1,19 @@
+# Closes gaps, one after the other: the arguments are steps and what each needs, as actions/mod.rs lays them out.
+# Prints `:begin STEP`, the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
+# The other files of this folder follow this one; each defines the function step_<name>.
+# shellcheck shell=sh disable=SC2034 # the files that follow use the variables
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+LC_ALL=C
+DEBIAN_FRONTEND=noninteractive
+export PATH LC_ALL DEBIAN_FRONTEND
+
+# A lost connection must not stop a package manager or a registration half way.
+trap '' HUP PIPE
+umask 022
+
+ssm=/var/lib/amazon/ssm
+vault=$ssm/Vault
+saved=$ssm/Vault.bootstrap-saved
+agent_unit=amazon-ssm-agent.service
+
+instance_in() { sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' "$1/Store/RegistrationKey" 2>/dev/null | head -n 1; }

@@ -1,0 +1,35 @@
+# $1: deb or rpm. $2: name of the file in /var/lib/bootstrap. $3: its SHA-256.
+# shellcheck shell=sh disable=SC2154 # variables come before this file
+step_install() {
+    file=/var/lib/bootstrap/$2
+    if ! echo "$3  $file" | sha256sum -c - >/dev/null 2>&1; then
+        echo "$file is not what was sent"
+        rm -f "$file"
+        return 5
+    fi
+    case $1 in
+    deb) install_deb "$file" ;;
+    rpm) rpm -U --replacepkgs "$file" </dev/null ;;
+    esac || return
+    rm -f /var/lib/bootstrap/* && rmdir /var/lib/bootstrap
+    # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
+    systemctl stop "$agent_unit" </dev/null
+}
+
+# Another package manager may be at work (unattended-upgrades right after boot); it is waited for, never disturbed.
+install_deb() {
+    tries=0
+    while :; do
+        output=$(dpkg --force-confold -i "$1" </dev/null 2>&1)
+        status=$?
+        case $output in
+        *"locked by another process"*) [ $tries -lt 60 ] || break ;;
+        *) break ;;
+        esac
+        [ $tries -gt 0 ] || echo "waiting for another package manager"
+        tries=$((tries + 1))
+        sleep 5
+    done
+    printf '%s\n' "$output"
+    return "$status"
+}

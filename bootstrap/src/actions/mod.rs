@@ -1,0 +1,92 @@
+//! What can stand between a host and its wish. An action is a value that the plan makes and the
+//! operator reads before anything happens; a file for each says why it exists, how it is said and
+//! what its shell function is given. The upload has an exec of its own, everything else that happens
+//! on the host shares one ([`apply`]).
+
+pub mod apply;
+mod configure;
+mod install;
+mod register;
+mod start;
+mod tag;
+mod upload;
+mod vault;
+
+use secrecy::SecretString;
+
+use crate::events::Step;
+
+pub use apply::LAST_LINES;
+pub use configure::{Configure, ConfigureError};
+pub use install::Install;
+pub use register::{Register, Reason};
+pub use start::{Start, StartReason};
+pub use tag::Tag;
+pub use upload::Upload;
+pub use vault::SettleVault;
+
+/// One gap and how to close it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send the package.
+    Upload(Upload),
+    /// Clear up after a registration that was cut off.
+    SettleVault(SettleVault),
+    /// Write the agent's configuration.
+    Configure(Configure),
+    /// Install the package.
+    Install(Install),
+    /// Register with an activation.
+    Register(Register),
+    /// Enable the agent and (re)start it.
+    Start(Start),
+    /// Set the managed node's tags.
+    Tag(Tag),
+}
+
+impl Action {
+    /// One sentence for the operator, the same before and after it is done.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Upload(action) => action.sentence(),
+            Self::SettleVault(action) => action.sentence(),
+            Self::Configure(action) => action.sentence(),
+            Self::Install(action) => action.sentence(),
+            Self::Register(action) => action.sentence(),
+            Self::Start(action) => action.sentence(),
+            Self::Tag(action) => action.sentence(),
+        }
+    }
+
+    /// The step that its progress and its failure are shown under.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Upload(_) => Step::Upload,
+            Self::Configure(_) => Step::Configure,
+            Self::Install(_) => Step::Install,
+            Self::SettleVault(_) | Self::Register(_) => Step::Register,
+            Self::Start(_) => Step::Start,
+            Self::Tag(_) => Step::Tag,
+        }
+    }
+
+    /// What the shell is told, if this is done in the shared exec: the step's word and its arguments.
+    fn shell_arguments(&self) -> Option<Vec<String>> {
+        match self {
+            Self::SettleVault(action) => Some(action.shell_arguments()),
+            Self::Configure(action) => Some(action.shell_arguments()),
+            Self::Install(action) => Some(action.shell_arguments()),
+            Self::Register(action) => Some(action.shell_arguments()),
+            Self::Start(action) => Some(action.shell_arguments()),
+            Self::Upload(_) | Self::Tag(_) => None,
+        }
+    }
+
+    /// What it needs on stdin, as shell variables.
+    fn shell_variables(&self) -> Vec<(&'static str, SecretString)> {
+        match self {
+            Self::Configure(action) => action.shell_variables(),
+            _ => Vec::new(),
+        }
+    }
+}

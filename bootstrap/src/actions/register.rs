@@ -1,0 +1,37 @@
+//! Stop, save the vault, register, and put the vault back if that fails: the agent overwrites its vault
+//! before it asks the service, and it must not run while it does.
+
+use crate::ssm::ManagedNodeId;
+
+/// Registers the host with an activation of its environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// AWS Region.
+    pub region: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a host is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It holds no registration.
+    Unregistered,
+    /// SSM does not know the node it says it is.
+    UnknownToSsm(ManagedNodeId),
+}
+
+impl Register {
+    pub(super) fn sentence(&self) -> String {
+        match &self.reason {
+            Reason::Unregistered => format!("register in {}", self.region),
+            Reason::UnknownToSsm(node) => {
+                format!("register again in {}: SSM does not know {node}", self.region)
+            }
+        }
+    }
+
+    pub(super) fn shell_arguments(&self) -> Vec<String> {
+        vec!["register".to_owned(), self.region.clone()]
+    }
+}

@@ -1,0 +1,93 @@
+//! The package travels once: streamed, checked on the host, renamed when whole. Its name on the host
+//! holds its digest, so that a second run finds it and sends nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::host::{Command, Script};
+
+static UPLOAD: Script = Script { name: "upload", text: include_str!("upload.sh") };
+
+/// Sends the package to the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its name on the host.
+    pub file_name: String,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Upload {
+    pub(super) fn sentence(&self) -> String {
+        format!("send {} ({:.1} MB)", self.file_name, megabytes(self.size))
+    }
+
+    /// The command that takes the package's bytes.
+    pub fn command(&self, content: Bytes, limit: Duration) -> Command {
+        let arguments = vec![self.file_name.clone(), self.sha256.clone(), self.size.to_string()];
+        Command::new(&UPLOAD, arguments, limit).with_payload(content)
+    }
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a package is far below 2^52 bytes, and this is shown with one digit")]
+    let bytes = bytes as f64;
+    bytes / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command as Process, Stdio};
+    use std::io::Write;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn the_sentence_names_the_file_and_its_size() {
+        let upload = Upload { file_name: "agent-1-abc.deb".into(), sha256: String::new(), size: 29_960_000 };
+        assert_eq!(upload.sentence(), "send agent-1-abc.deb (30.0 MB)");
+    }
+
+    /// The script with its directory moved, since it writes where only root may.
+    fn upload(directory: &std::path::Path, upload: &Upload, content: &'static [u8]) -> (Option<i32>, String) {
+        let command = upload.command(Bytes::from_static(content), Duration::ZERO);
+        let script = command.text().expose_secret().replace("/var/lib/bootstrap", directory.to_str().unwrap());
+        let mut child = Process::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// `printf hello | sha256sum`
+    const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+    #[test]
+    fn what_arrives_whole_is_kept_under_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = Upload { file_name: "x.deb".into(), sha256: HELLO.into(), size: 5 };
+        assert_eq!(upload(directory.path(), &wanted, b"hello").0, Some(0));
+        assert_eq!(std::fs::read(directory.path().join("x.deb")).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_changed_on_the_way_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = Upload { file_name: "x.deb".into(), sha256: HELLO.into(), size: 5 };
+        let (code, message) = upload(directory.path(), &wanted, b"hell");
+        assert_eq!((code, message.trim()), (Some(4), "only 4 of 5 bytes arrived"));
+        let (code, message) = upload(directory.path(), &wanted, b"jello");
+        assert_eq!(code, Some(5));
+        assert!(message.contains(HELLO), "{message}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

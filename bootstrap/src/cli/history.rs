@@ -1,0 +1,64 @@
+//! `bootstrap history`: what earlier runs did, from the journal.
+
+use std::io::{IsTerminal, stdout};
+
+use jiff::tz::TimeZone;
+
+use super::{OutputFormat, places::Places, run::open_journal};
+use crate::{
+    failure::{Exit, Failure, with_sources},
+    journal::history::{self, Look, RunHistory},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A run's id: show its hosts and what was done on each; the latest runs without one
+    run: Option<String>,
+    /// How many runs are listed
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    last: u32,
+    /// How it is printed
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: OutputFormat,
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    let journal = open_journal(&args.places)?;
+    let unreadable = |error: crate::journal::JournalError| {
+        Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
+    };
+    let text = match &args.run {
+        Some(id) => {
+            let run = RunHistory::read(&journal, id).map_err(unreadable)?.ok_or_else(|| {
+                Failure::new(Exit::Usage, format!("there is no run {id} in {}", journal.path().display()))
+                    .hint("`bootstrap history` lists the runs")
+            })?;
+            match args.output {
+                OutputFormat::Text => run.render(&look()),
+                OutputFormat::Json => run.json(),
+            }
+        }
+        None => {
+            let runs = journal.runs(args.last).map_err(unreadable)?;
+            match args.output {
+                OutputFormat::Text => history::render(&runs, &look()),
+                OutputFormat::Json => history::json(&runs),
+            }
+        }
+    };
+    print!("{text}");
+    Ok(Exit::Good)
+}
+
+fn look() -> Look {
+    let terminal = stdout().is_terminal();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let size = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
+    Look {
+        color: terminal && !no_color,
+        width: size.map(|size| size.ws_col).filter(|columns| *columns > 0),
+        zone: TimeZone::system(),
+    }
+}

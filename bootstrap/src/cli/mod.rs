@@ -1,0 +1,87 @@
+//! The command line: one file for each subcommand, with its arguments and its `run`. This is the only
+//! place that prints, and the only one that knows about exit codes.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "stdout is data and stderr is messages, and both end here")]
+
+mod activations;
+mod history;
+mod inventory;
+mod places;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Exit, Failure};
+
+/// Turn Linux hosts into AWS Systems Manager managed nodes, proven Online.
+///
+/// `bootstrap --inventory hosts.toml` connects to every host, installs amazon-ssm-agent, registers it with the
+/// activation of its environment and waits until Systems Manager says Online. Run it again at any time: what is
+/// done stays done, what was interrupted is resumed.
+#[derive(Debug, Parser)]
+#[command(name = "bootstrap", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    run: Option<run::Args>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the expanded inventory, or the schema of its file
+    #[command(subcommand)]
+    Inventory(inventory::Command),
+    /// Show earlier runs: what was done, where, and how it ended
+    History(history::Args),
+    /// Look after activations that an interrupted run left behind
+    #[command(subcommand)]
+    Activations(activations::Command),
+}
+
+/// How results are printed on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs; carries "schema": 1.
+    Json,
+}
+
+/// Parses the command line, does what it says, and maps the end to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = runtime().and_then(|runtime| {
+        let result = runtime.block_on(dispatch(cli));
+        // A blocked reader of stdin or a slow name lookup must not keep a finished program alive.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::CannotStart, "the program could not start its threads").because(error))
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    // One provider for SSH's keys, AWS's and the packages' TLS; a second call finds it in place.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    match (cli.command, cli.run) {
+        (Some(Command::Inventory(command)), _) => inventory::run(&command),
+        (Some(Command::History(args)), _) => history::run(&args),
+        (Some(Command::Activations(command)), _) => activations::run(command).await,
+        (None, Some(args)) => run::run(args).await,
+        (None, None) => Err(Failure::new(Exit::Usage, "nothing to do").hint("see `bootstrap --help`")),
+    }
+}

@@ -1,0 +1,39 @@
+//! Where the program keeps what outlives a run, by the XDG base directories.
+
+use std::path::PathBuf;
+
+use crate::failure::{Exit, Failure};
+
+/// Options that say where state and cache are.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Places {
+    /// Directory of the journal [default: $XDG_STATE_HOME/bootstrap or ~/.local/state/bootstrap]
+    #[arg(long, value_name = "DIR", env = "BOOTSTRAP_STATE_DIR", hide_env_values = true)]
+    state_dir: Option<PathBuf>,
+}
+
+impl Places {
+    /// The journal's file.
+    pub(super) fn journal(&self) -> Result<PathBuf, Failure> {
+        let directory = match &self.state_dir {
+            Some(directory) => directory.clone(),
+            None => base("XDG_STATE_HOME", ".local/state")?,
+        };
+        Ok(directory.join("journal.db"))
+    }
+}
+
+/// Where downloaded packages are kept.
+pub(super) fn cache() -> Result<PathBuf, Failure> {
+    base("XDG_CACHE_HOME", ".cache")
+}
+
+fn base(variable: &str, below_home: &str) -> Result<PathBuf, Failure> {
+    // The specification ignores relative values.
+    let given = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = given.or_else(|| std::env::home_dir().map(|home| home.join(below_home)));
+    directory.map(|directory| directory.join("bootstrap")).ok_or_else(|| {
+        Failure::new(Exit::CannotStart, format!("neither {variable} nor HOME says where to keep files"))
+            .hint(format!("set {variable}"))
+    })
+}

@@ -1,0 +1,240 @@
+//! `bootstrap --inventory hosts.toml`: sets the run up, lets the engine do it, prints what became of it.
+
+mod backend;
+mod interrupts;
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, stderr, stdout},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use self::backend::{Real, Stores};
+use super::{
+    OutputFormat,
+    places::{self, Places},
+};
+use crate::{
+    display,
+    events::{Event, Events, RunId},
+    failure::{Exit, Failure, with_sources},
+    fleet::{self, Run, Site},
+    inventory::{Environment, EnvironmentName, Inventory},
+    journal::Journal,
+    report::{FleetReport, json, table},
+    ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
+    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
+};
+
+/// The environments that have hosts, each with its SSM.
+pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// File that names environments and hosts
+    #[arg(short, long, value_name = "FILE")]
+    inventory: PathBuf,
+    /// Connect, look and print what would be done on each host; change nothing, on hosts or in AWS
+    #[arg(long)]
+    dry_run: bool,
+    /// How the result is printed on stdout; progress always goes to stderr
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: OutputFormat,
+    /// Only print what went wrong, and the result
+    #[arg(short, long)]
+    quiet: bool,
+    /// Read the passphrases of encrypted private keys from this file descriptor, one a line
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
+    let inventory = load(&args.inventory)?;
+    let keys = load_keys(&inventory, args.passphrase_fd)?;
+    let journal = open_journal(&args.places)?;
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let json_wanted = args.output == OutputFormat::Json;
+    let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
+    let (events, told) = Events::start(vec![Box::new(journal.reader()), shown.reader()]);
+
+    let planes = control_planes(&inventory).await?;
+    let run = prepare(&args, &inventory, keys, &planes, events.clone())?;
+    let interrupts = interrupts::listen()?;
+    events
+        .send(Event::RunStarted {
+            run: run.id.clone(),
+            inventory: inventory.path.clone(),
+            hosts: inventory.hosts.iter().map(|host| (host.name.clone(), host.environment.name.clone())).collect(),
+            dry_run: args.dry_run,
+        })
+        .await;
+    if !args.dry_run {
+        remove_leftovers(&journal, &inventory, &planes, &events).await;
+    }
+    drop(events);
+    let report = fleet::run(run, interrupts).await;
+    // The last event is in the journal when its readers have ended.
+    told.await.ok();
+    if let Some(trouble) = journal.trouble() {
+        eprintln!("warning: the journal is incomplete: {trouble}");
+    }
+    print(&report, &args, no_color);
+    Ok(exit_of(&report))
+}
+
+/// Everything that can keep a run from starting happens here, before its first event.
+fn prepare(
+    args: &Args,
+    inventory: &Inventory,
+    keys: KeyRing,
+    planes: &Planes,
+    events: Events,
+) -> Result<Run<Real>, Failure> {
+    let id = RunId::new(Timestamp::now());
+    let pools: Vec<_> = planes.values().map(|(environment, plane)| pool(inventory, environment, plane)).collect();
+    let told = events.clone();
+    let activations = Activations::new(&id, pools, move |change| tell(told.clone(), change));
+    let mut stores = Stores::new(places::cache()?, backend::download_client()?, events.clone());
+    let mut sites = BTreeMap::new();
+    for (name, (environment, plane)) in planes {
+        let (control_plane, packages) = (plane.clone(), stores.of(environment)?);
+        let verifier = Verifier::start(control_plane.clone());
+        sites.insert(name.clone(), Site { control_plane, verifier, packages });
+    }
+    Ok(Run {
+        id,
+        hosts: inventory.hosts.clone(),
+        connector: SshConnector::new(keys, HANDSHAKES),
+        sites,
+        activations,
+        events,
+        concurrency: inventory.concurrency,
+        within: inventory.run_within,
+        dry_run: args.dry_run,
+    })
+}
+
+pub(super) fn load(path: &std::path::Path) -> Result<Inventory, Failure> {
+    Inventory::load(path).map_err(|problems| {
+        let count = problems.as_slice().len();
+        let plural = if count == 1 { "problem" } else { "problems" };
+        eprintln!("{problems}");
+        Failure::new(Exit::Inventory, format!("{} has {count} {plural}; nothing was done", path.display()))
+    })
+}
+
+fn load_keys(inventory: &Inventory, descriptor: Option<u32>) -> Result<KeyRing, Failure> {
+    let mut source: Box<dyn PassphraseSource> = match descriptor {
+        Some(number) => Box::new(FromDescriptor::read(number).map_err(|error| {
+            Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
+        })?),
+        None => Box::new(FromTerminal),
+    };
+    let files = inventory.hosts.iter().flat_map(|host| &host.identities);
+    KeyRing::load(files, source.as_mut()).map_err(|error: KeyError| {
+        Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
+    })
+}
+
+pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
+    Journal::open(&places.journal()?).map_err(|error| {
+        Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
+    })
+}
+
+/// SSM for each environment that has hosts.
+pub(super) async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
+    let mut planes = BTreeMap::new();
+    for host in &inventory.hosts {
+        let environment = &host.environment;
+        if planes.contains_key(&environment.name) {
+            continue;
+        }
+        let plane = AwsControlPlane::for_environment(environment).await.map_err(|error| {
+            let what = format!("AWS cannot be used for environment {}", environment.name);
+            Failure::new(Exit::CannotStart, what).because(with_sources(&error)).hint(error.hint())
+        })?;
+        planes.insert(environment.name.clone(), (environment.clone(), Arc::new(plane)));
+    }
+    Ok(planes)
+}
+
+fn pool(
+    inventory: &Inventory,
+    environment: &Arc<Environment>,
+    control_plane: &Arc<AwsControlPlane>,
+) -> ActivationPool<AwsControlPlane> {
+    ActivationPool {
+        environment: environment.clone(),
+        control_plane: control_plane.clone(),
+        hosts: inventory.hosts.iter().filter(|host| host.environment.name == environment.name).count(),
+        tags: environment.tags.clone(),
+    }
+}
+
+async fn tell(events: Events, change: ActivationChange) {
+    events
+        .send(match change {
+            ActivationChange::Created { environment, id, limit, .. } => {
+                Event::ActivationCreated { environment, id: id.to_string(), limit: limit.get().into() }
+            }
+            ActivationChange::Deleted { id } => Event::ActivationDeleted { id: id.to_string() },
+            ActivationChange::DeleteFailed { id, why } => {
+                Event::ActivationLeft { id: id.to_string(), why: why.to_string() }
+            }
+            ActivationChange::InDoubt { environment } => Event::Warning {
+                host: None,
+                text: format!(
+                    "AWS did not say whether it created an activation for {environment}; `bootstrap activations gc` finds it"
+                ),
+            },
+        })
+        .await;
+}
+
+/// Deletes the activations that runs of this inventory created and did not live to delete.
+async fn remove_leftovers(journal: &Journal, inventory: &Inventory, planes: &Planes, events: &Events) {
+    let file = std::path::absolute(&inventory.path).unwrap_or_else(|_| inventory.path.clone());
+    for left in journal.open_activations().unwrap_or_default() {
+        let plane = planes.iter().find(|(name, _)| name.as_str() == left.environment).map(|(_, (_, plane))| plane);
+        let (Some(plane), Ok(id), true) = (plane, left.id.parse(), left.inventory == file) else { continue };
+        let event = match plane.delete_activation(&id).await {
+            Ok(()) => Event::ActivationDeleted { id: left.id },
+            Err(why) => Event::ActivationLeft { id: left.id, why: why.to_string() },
+        };
+        events.send(event).await;
+    }
+}
+
+fn print(report: &FleetReport, args: &Args, no_color: bool) {
+    let text = match args.output {
+        OutputFormat::Json => json::render(report),
+        OutputFormat::Text => {
+            let terminal = stdout().is_terminal();
+            let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
+            let look = table::Look {
+                color: terminal && !no_color,
+                width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
+                every_host: false,
+                inventory: &args.inventory,
+            };
+            table::render(report, look)
+        }
+    };
+    print!("{text}");
+}
+
+fn exit_of(report: &FleetReport) -> Exit {
+    if report.interrupted {
+        Exit::Interrupted
+    } else if report.hosts.iter().all(|host| host.outcome.is_good()) {
+        Exit::Good
+    } else {
+        Exit::SomeHosts
+    }
+}

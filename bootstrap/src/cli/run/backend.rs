@@ -1,0 +1,134 @@
+//! The real things behind the engine's seams: SSH, AWS and the package stores.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use targets::{Arch, PackageFormat};
+
+use crate::{
+    events::{Event, Events},
+    failure::{Exit, Failure, with_sources},
+    fleet::{Backend, Packages},
+    host::{Connect, NoConnection},
+    inventory::{Environment, HostSpec, PackageWish, VerifyWish},
+    packages::{
+        Keyring, Package, PackageError, PackageSource, PackageStore, StoreSettings, Verify, http_client,
+    },
+    ssh::{SshConnector, SshHost},
+    ssm::AwsControlPlane,
+};
+
+pub(super) struct Real;
+
+impl Backend for Real {
+    type Connector = SshConnector;
+    type ControlPlane = AwsControlPlane;
+    type Packages = Announced;
+}
+
+impl Connect for SshConnector {
+    type Host = SshHost;
+
+    async fn connect(&self, host: &HostSpec) -> Result<SshHost, NoConnection> {
+        Self::connect(self, host).await.map_err(|error| NoConnection {
+            unreachable: error.never_connected(),
+            why: with_sources(&error),
+            hint: error.hint(),
+        })
+    }
+}
+
+/// A package store that tells once what the operator should know of its keys.
+pub(super) struct Announced {
+    store: PackageStore,
+    events: Events,
+    warned: AtomicBool,
+}
+
+impl Packages for Announced {
+    async fn package(&self, arch: Arch, format: PackageFormat) -> Result<Arc<Package>, Arc<PackageError>> {
+        let package = self.store.package(arch, format).await?;
+        if let Some(warning) = &package.key_warning
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            self.events.send(Event::Warning { host: None, text: warning.to_string() }).await;
+        }
+        Ok(package)
+    }
+}
+
+/// One store for all environments that want the same.
+pub(super) struct Stores {
+    cache: PathBuf,
+    client: reqwest::Client,
+    events: Events,
+    stores: BTreeMap<(PackageWish, Option<String>), Arc<Announced>>,
+}
+
+/// The client for downloads, with the system's certificates and proxies.
+pub(super) fn download_client() -> Result<reqwest::Client, Failure> {
+    http_client(None).map_err(|error| failure(&error))
+}
+
+impl Stores {
+    pub(super) fn new(cache: PathBuf, client: reqwest::Client, events: Events) -> Self {
+        Self { cache, client, events, stores: BTreeMap::new() }
+    }
+
+    /// The store of an environment.
+    pub(super) fn of(&mut self, environment: &Environment) -> Result<Arc<Announced>, Failure> {
+        let wish = &environment.package;
+        // Only AWS's own bucket depends on the Region.
+        let region = wish.source.as_deref().is_none_or(|source| source.starts_with("aws")).then(|| environment.region.clone());
+        let key = (wish.clone(), region);
+        if let Some(store) = self.stores.get(&key) {
+            return Ok(store.clone());
+        }
+        let settings = settings(wish, &environment.region).map_err(|error| failure(&error))?;
+        let store = PackageStore::new(self.cache.join("packages"), settings, self.client.clone());
+        let store = Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
+        self.stores.insert(key, store.clone());
+        Ok(store)
+    }
+}
+
+fn failure(error: &PackageError) -> Failure {
+    let failure = Failure::new(Exit::CannotStart, "the package source cannot be used").because(with_sources(error));
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn settings(wish: &PackageWish, region: &str) -> Result<StoreSettings, PackageError> {
+    let source = PackageSource::parse(wish.source.as_deref().unwrap_or("aws"), region)?;
+    let mut settings = StoreSettings::new(source)?;
+    match wish.verify {
+        Some(VerifyWish::Required) => settings.verify = Verify::Required,
+        Some(VerifyWish::IfPresent) => settings.verify = Verify::IfPresent,
+        Some(VerifyWish::Off) => settings.verify = Verify::Off,
+        None => {}
+    }
+    add_keys(&mut settings.keyring, &wish.keys)?;
+    // The inventory has checked that it is 64 hex digits.
+    settings.pinned = wish.sha256.iter().filter_map(|digest| digest.parse().ok()).collect();
+    Ok(settings)
+}
+
+fn add_keys(keyring: &mut Keyring, files: &[PathBuf]) -> Result<(), PackageError> {
+    for path in files {
+        let file = std::fs::read(path).map_err(|source| PackageError::Io {
+            what: "read",
+            path: path.clone(),
+            source,
+        })?;
+        keyring.add(&path.display().to_string(), &file)?;
+    }
+    Ok(())
+}

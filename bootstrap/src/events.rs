@@ -1,0 +1,228 @@
+//! What happens in a run, as values. Whoever changes something sends an [`Event`]; the journal, the
+//! progress display and the log only read them, so that they can never disagree.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    inventory::{EnvironmentName, HostName},
+    report::{FleetReport, HostReport},
+};
+
+/// One run of the program over a fleet: `20261122T103105Z-5f3a`, so that names sort by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A new id for a run that starts now.
+    pub fn new(now: Timestamp) -> Self {
+        let random = uuid::Uuid::new_v4().as_u128() & 0xffff;
+        Self(format!("{}-{random:04x}", now.strftime("%Y%m%dT%H%M%SZ")))
+    }
+
+    /// An id read back from the journal or from a tag.
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What a host is going through; every step has a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Waiting for its turn.
+    Queue,
+    /// TCP, SSH handshake, authentication.
+    Connect,
+    /// Collecting facts.
+    Observe,
+    /// Asking SSM about an existing registration, deciding what to do.
+    Plan,
+    /// Waiting for the package to be on the controller.
+    Fetch,
+    /// Sending the package.
+    Upload,
+    /// Installing the package.
+    Install,
+    /// Writing the agent's configuration.
+    Configure,
+    /// Registering with the activation.
+    Register,
+    /// Starting and enabling the agent.
+    Start,
+    /// Collecting facts again: are the gaps closed?
+    Check,
+    /// Waiting until SSM says Online.
+    Online,
+    /// Restarting an agent that stays offline.
+    Repair,
+    /// Setting the managed node's tags and reading them back.
+    Tag,
+}
+
+impl Step {
+    /// The word for it in progress lines and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Connect => "connect",
+            Self::Observe => "observe",
+            Self::Plan => "plan",
+            Self::Fetch => "fetch",
+            Self::Upload => "upload",
+            Self::Install => "install",
+            Self::Configure => "configure",
+            Self::Register => "register",
+            Self::Start => "start",
+            Self::Check => "check",
+            Self::Online => "online",
+            Self::Repair => "repair",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// First event of a run.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// The inventory's file.
+        inventory: PathBuf,
+        /// Every host of the inventory, in its order.
+        hosts: Vec<(HostName, EnvironmentName)>,
+        /// Nothing will be changed.
+        dry_run: bool,
+    },
+    /// A host entered a step.
+    Step {
+        /// The host.
+        host: HostName,
+        /// The step.
+        step: Step,
+    },
+    /// What is going to be done on a host; empty when it is converged.
+    Planned {
+        /// The host.
+        host: HostName,
+        /// One sentence for each action, in order.
+        actions: Vec<String>,
+    },
+    /// An action on a host ended well.
+    Done {
+        /// The host.
+        host: HostName,
+        /// The action's sentence.
+        action: String,
+    },
+    /// An activation was created; its code is nobody's business here.
+    ActivationCreated {
+        /// The environment it is for.
+        environment: EnvironmentName,
+        /// `ActivationId`.
+        id: String,
+        /// How many registrations it allows.
+        limit: u32,
+    },
+    /// An activation is gone.
+    ActivationDeleted {
+        /// `ActivationId`.
+        id: String,
+    },
+    /// An activation could not be deleted; it stays in the ledger.
+    ActivationLeft {
+        /// `ActivationId`.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// Something worth saying, about one host or the whole run.
+    Warning {
+        /// The host, if it is about one.
+        host: Option<HostName>,
+        /// One sentence.
+        text: String,
+    },
+    /// The first Ctrl-C: nothing new starts.
+    Interrupted,
+    /// A host is through.
+    HostDone(HostReport),
+    /// Last event of a run.
+    RunDone(FleetReport),
+}
+
+/// Someone who is told of every event, in order.
+pub trait Reader: Send {
+    /// Takes note of an event. `at` is the controller's time when it was sent.
+    fn read(&mut self, at: Timestamp, event: &Event);
+
+    /// Called now and then between events, so that a display can move.
+    fn tick(&mut self) {}
+}
+
+/// The sending end; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Events(mpsc::Sender<(Timestamp, Event)>);
+
+/// Enough for some hundred hosts to go through a step at once without waiting for the journal.
+const QUEUE: usize = 1024;
+const TICK: Duration = Duration::from_millis(120);
+
+impl Events {
+    /// Starts the task that hands events to the readers; it ends when every sender is gone.
+    pub fn start(mut readers: Vec<Box<dyn Reader>>) -> (Self, JoinHandle<()>) {
+        let (sender, mut inbox) = mpsc::channel::<(Timestamp, Event)>(QUEUE);
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    received = inbox.recv() => {
+                        let Some((at, event)) = received else { break };
+                        for reader in &mut readers {
+                            reader.read(at, &event);
+                        }
+                    }
+                    _ = ticks.tick() => for reader in &mut readers {
+                        reader.tick();
+                    },
+                }
+            }
+        });
+        (Self(sender), task)
+    }
+
+    /// Sends an event that may be lost when the readers are behind: a step that is over in a moment.
+    pub fn try_send(&self, event: Event) {
+        self.0.try_send((Timestamp::now(), event)).ok();
+    }
+
+    /// Sends an event. Readers never fail a run, so an event nobody reads any more is dropped.
+    pub async fn send(&self, event: Event) {
+        self.0.send((Timestamp::now(), event)).await.ok();
+    }
+}

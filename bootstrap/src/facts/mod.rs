@@ -1,0 +1,144 @@
+//! What a host is, as one command found it. Facts are plain values: who reads them asks the host nothing more.
+
+mod parse;
+
+use jiff::Timestamp;
+use targets::{AgentVersion, Arch, OsRelease, PackageFormat, ServiceManager};
+
+use crate::{
+    host::{Command, Script},
+    inventory::{Escalation, HostSpec},
+    ssm::ManagedNodeId,
+};
+
+pub use parse::FactsError;
+
+/// The probe: one exec collects everything and changes nothing.
+pub static PROBE: Script = Script { name: "probe", text: include_str!("probe.sh") };
+
+/// What a host is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether commands can have root's rights.
+    pub root: Root,
+    /// `os-release`.
+    pub os: OsRelease,
+    /// `uname -m`; the kernel's architecture, which need not be the userland's.
+    pub kernel_machine: String,
+    /// `dpkg --print-architecture`, where there is a dpkg.
+    pub dpkg_arch: Option<String>,
+    /// rpm's `%{_arch}`, where there is an rpm.
+    pub rpm_arch: Option<String>,
+    /// What runs as process 1.
+    pub service: ServiceManager,
+    /// The agent's package.
+    pub agent: Agent,
+    /// The agent's unit.
+    pub unit: Unit,
+    /// The registration that the agent's vault holds.
+    pub registration: Option<Registration>,
+    /// What an interrupted registration left saved beside the vault.
+    pub saved_vault: SavedVault,
+    /// `amazon-ssm-agent.json`, if it exists.
+    pub config: Option<String>,
+    /// Free space.
+    pub free: FreeSpace,
+    /// How far the host's clock is ahead of the controller's, in seconds.
+    pub clock_ahead_seconds: i64,
+    /// Packages that were sent and not installed yet, by file name.
+    pub staged: Vec<String>,
+}
+
+/// Whether commands can have root's rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// They can.
+    Yes,
+    /// The login user is not root and may not use sudo by the inventory.
+    NotRoot,
+    /// There is no sudo.
+    NoSudo,
+    /// sudo said no; its own words.
+    Refused(String),
+}
+
+/// The agent's package as installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agent {
+    /// There is none.
+    Absent,
+    /// An install or removal did not come to its end.
+    Broken,
+    /// Installed by dpkg or rpm.
+    Installed(AgentVersion),
+    /// Installed as a snap.
+    Snap,
+}
+
+/// The agent's unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// It runs.
+    pub active: bool,
+    /// It starts at boot.
+    pub enabled: bool,
+}
+
+/// What the vault says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The managed node.
+    pub node: ManagedNodeId,
+    /// The Region it is registered in.
+    pub region: String,
+}
+
+/// What an interrupted registration left beside the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SavedVault {
+    /// Nothing; the normal case.
+    None,
+    /// A saved vault, with the registration in it, if there is one.
+    Left(Option<Registration>),
+}
+
+/// Free space, in KiB; `None` where df(1) did not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// Of the file system with `/var/lib`.
+    pub state_kib: Option<u64>,
+    /// Of the file system with `/usr`.
+    pub system_kib: Option<u64>,
+}
+
+impl Facts {
+    /// The command that collects them.
+    pub fn probe(host: &HostSpec) -> Command {
+        let escalation = match host.escalation {
+            Escalation::Sudo => "sudo",
+            Escalation::None => "none",
+        };
+        Command::new(&PROBE, vec![escalation.to_owned()], host.limits.command).as_login_user()
+    }
+
+    /// Reads what the probe printed; `now` is the controller's time when its answer was complete.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Self, FactsError> {
+        parse::facts(text, now)
+    }
+
+    /// The registration that counts: the vault's, or the saved one where the vault names none.
+    pub fn standing_registration(&self) -> Option<&Registration> {
+        match (&self.registration, &self.saved_vault) {
+            (Some(registration), _) | (None, SavedVault::Left(Some(registration))) => Some(registration),
+            (None, _) => None,
+        }
+    }
+
+    /// The userland's architecture, by its package manager: a 64-bit kernel may carry a 32-bit userland.
+    pub fn arch(&self, format: PackageFormat) -> Option<Arch> {
+        match format {
+            PackageFormat::Deb => Arch::from_dpkg(self.dpkg_arch.as_deref()?).ok(),
+            PackageFormat::Rpm => Arch::from_rpm(self.rpm_arch.as_deref()?).ok(),
+        }
+    }
+}

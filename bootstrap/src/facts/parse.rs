@@ -1,0 +1,239 @@
+//! Reads the probe's answer. It comes from a machine that may be broken or hostile: every line is
+//! optional, unknown ones are ignored, and only what must be there is missed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use targets::{OsRelease, ServiceManager};
+
+use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault, Unit};
+
+/// An answer that is no set of facts.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FactsError {
+    /// The last line is missing.
+    #[error("the answer was cut off after {lines} lines")]
+    CutOff {
+        /// How many came.
+        lines: usize,
+    },
+    /// A value that cannot be.
+    #[error("`{key}` is `{value}`")]
+    Value {
+        /// The probe's key.
+        key: &'static str,
+        /// What came.
+        value: String,
+    },
+}
+
+/// Single values by key, and the lines of files by name.
+struct Answer<'a> {
+    values: BTreeMap<&'a str, &'a str>,
+    staged: Vec<String>,
+    os: String,
+    config: String,
+}
+
+impl<'a> Answer<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut answer =
+            Self { values: BTreeMap::new(), staged: Vec::new(), os: String::new(), config: String::new() };
+        for line in text.lines() {
+            // A file's line comes first: it may hold any `=`, while no key holds a `|`.
+            let (key, rest) = line.split_at(line.find(['|', '=']).unwrap_or(line.len()));
+            match (key, rest.get(..1), rest.get(1..)) {
+                ("os", Some("|"), Some(content)) => push_line(&mut answer.os, content),
+                ("config", Some("|"), Some(content)) => push_line(&mut answer.config, content),
+                ("staged", Some("="), Some(name)) => answer.staged.push(name.to_owned()),
+                (key, Some("="), Some(value)) => {
+                    answer.values.insert(key, value.trim());
+                }
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    /// A value that is there and not empty.
+    fn get(&self, key: &str) -> Option<&'a str> {
+        self.values.get(key).copied().filter(|value| !value.is_empty())
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &'static str) -> Result<Option<T>, FactsError> {
+        let read = |value: &str| value.parse().map_err(|_| FactsError::Value { key, value: value.to_owned() });
+        self.get(key).map(read).transpose()
+    }
+
+    fn registration(&self, node: &'static str, region: &str) -> Result<Option<Registration>, FactsError> {
+        let Some(text) = self.get(node) else { return Ok(None) };
+        let wrong = |_| FactsError::Value { key: node, value: text.to_owned() };
+        let region = self.get(region).unwrap_or_default().to_owned();
+        Ok(Some(Registration { node: text.parse().map_err(wrong)?, region }))
+    }
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
+    let answer = Answer::read(text);
+    if answer.get("end") != Some("yes") {
+        return Err(FactsError::CutOff { lines: text.lines().count() });
+    }
+    let clock: i64 = answer.number("clock")?.unwrap_or_else(|| now.as_second());
+    Ok(Facts {
+        root: root(&answer),
+        os: OsRelease::parse(&answer.os),
+        kernel_machine: answer.get("kernel.machine").unwrap_or("unknown").to_owned(),
+        dpkg_arch: answer.get("dpkg.arch").map(str::to_owned),
+        rpm_arch: answer.get("rpm.arch").map(str::to_owned),
+        service: service(&answer)?,
+        agent: agent(&answer),
+        unit: Unit {
+            active: answer.get("unit.ActiveState") == Some("active"),
+            enabled: answer.get("unit.UnitFileState") == Some("enabled"),
+        },
+        registration: answer.registration("vault.instance", "vault.region")?,
+        saved_vault: match answer.get("vault.saved") {
+            Some(_) => SavedVault::Left(answer.registration("vault.saved.instance", "vault.saved.region")?),
+            None => SavedVault::None,
+        },
+        config: answer.get("config").map(|_| answer.config.clone()),
+        free: FreeSpace {
+            state_kib: answer.number("free.state")?,
+            system_kib: answer.number("free.system")?,
+        },
+        clock_ahead_seconds: clock.saturating_sub(now.as_second()),
+        staged: answer.staged,
+    })
+}
+
+fn root(answer: &Answer<'_>) -> Root {
+    match answer.get("root") {
+        Some("yes") => Root::Yes,
+        Some("no-sudo") => Root::NoSudo,
+        Some("refused") => Root::Refused(answer.get("root.refusal").unwrap_or("no reason given").to_owned()),
+        _ => Root::NotRoot,
+    }
+}
+
+fn service(answer: &Answer<'_>) -> Result<ServiceManager, FactsError> {
+    let name = answer.get("service").unwrap_or("none");
+    name.parse().map_err(|_| FactsError::Value { key: "service", value: name.to_owned() })
+}
+
+/// dpkg says `installed 3.3.987.0`, or another state for a package whose install was cut off; rpm the version alone.
+fn agent(answer: &Answer<'_>) -> Agent {
+    if answer.get("snap.agent").is_some() {
+        return Agent::Snap;
+    }
+    let installed = |text: &str| text.parse().map_or(Agent::Broken, Agent::Installed);
+    match (answer.get("dpkg.agent").map(|text| text.split_once(' ').unwrap_or((text, ""))), answer.get("rpm.agent")) {
+        (Some(("installed", version)), _) => match targets::AgentVersion::from_package(version) {
+            Ok(version) => Agent::Installed(version),
+            Err(_) => Agent::Broken,
+        },
+        (None | Some(("not-installed" | "config-files", _)), Some(version)) => installed(version),
+        (None | Some(("not-installed" | "config-files", _)), None) => Agent::Absent,
+        (Some(_), _) => Agent::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FRESH: &str = "root=yes\nuser=root\nkernel.machine=aarch64\nuserland.bits=32\nos|ID=debian\nos|VERSION_ID=\"12\"\n\
+        clock=1700000007\ndpkg.arch=armhf\ndpkg.agent=\nservice=systemd\nunit.LoadState=not-found\n\
+        unit.ActiveState=inactive\nfree.state=1000\nfree.system=2000\nvault.instance=\nvault.region=\nend=yes\n";
+
+    fn parsed(text: &str) -> Result<Facts, FactsError> {
+        Facts::parse(text, Timestamp::from_second(1_700_000_000).unwrap())
+    }
+
+    #[test]
+    fn a_64_bit_kernel_with_a_32_bit_userland_is_the_userlands_architecture() {
+        let facts = parsed(FRESH).unwrap();
+        assert_eq!(facts.arch(targets::PackageFormat::Deb), Some(targets::Arch::Armv7));
+        assert_eq!(facts.kernel_machine, "aarch64");
+    }
+
+    #[test]
+    fn a_fresh_host_has_no_agent_no_unit_and_no_registration() {
+        let facts = parsed(FRESH).unwrap();
+        assert_eq!((facts.agent, facts.unit), (Agent::Absent, Unit::default()));
+        assert_eq!((facts.registration, facts.saved_vault, facts.config), (None, SavedVault::None, None));
+        assert_eq!(facts.clock_ahead_seconds, 7);
+    }
+
+    #[test]
+    fn an_answer_without_its_last_line_is_cut_off() {
+        let cut = FRESH.replace("end=yes\n", "");
+        assert_eq!(parsed(&cut), Err(FactsError::CutOff { lines: 16 }));
+    }
+
+    #[test]
+    fn a_registered_host_tells_its_node_and_region() {
+        let text = FRESH.replace(
+            "vault.instance=\nvault.region=\n",
+            "vault.instance=mi-0123456789abcdef0\nvault.region=eu-west-1\n",
+        );
+        let registration = parsed(&text).unwrap().registration.unwrap();
+        assert_eq!((registration.node.as_str(), registration.region.as_str()), ("mi-0123456789abcdef0", "eu-west-1"));
+    }
+
+    #[test]
+    fn a_saved_vault_counts_where_the_vault_names_nothing() {
+        let saved = "vault.saved=yes\nvault.saved.instance=mi-0123456789abcdef0\nvault.saved.region=eu-west-1\nend=yes\n";
+        let facts = parsed(&FRESH.replace("end=yes\n", saved)).unwrap();
+        assert_eq!(facts.registration, None);
+        assert_eq!(facts.standing_registration().unwrap().node.as_str(), "mi-0123456789abcdef0");
+    }
+
+    #[test]
+    fn the_config_keeps_its_lines_and_its_equal_signs() {
+        let text = FRESH.replace("end=yes", "config=yes\nconfig|{\nconfig| \"a\": \"b=c|d\"\nconfig|}\nend=yes");
+        assert_eq!(parsed(&text).unwrap().config.as_deref(), Some("{\n \"a\": \"b=c|d\"\n}\n"));
+    }
+
+    #[test]
+    fn package_states_of_dpkg_and_rpm_are_told_apart() {
+        let agent = |line: &str| parsed(&FRESH.replace("dpkg.agent=", line)).unwrap().agent;
+        let installed = Agent::Installed("3.3.987.0".parse().unwrap());
+        assert_eq!(agent("dpkg.agent=installed 3.3.987.0-1"), installed);
+        assert_eq!(agent("dpkg.agent=half-configured 3.3.987.0-1"), Agent::Broken);
+        assert_eq!(agent("dpkg.agent=config-files 3.3.987.0-1"), Agent::Absent);
+        assert_eq!(agent("rpm.agent=3.3.987.0"), installed);
+        assert_eq!(agent("dpkg.agent=installed 3.3.987.0-1\nsnap.agent=yes"), Agent::Snap);
+    }
+
+    #[test]
+    fn sudo_says_in_its_own_words_why_it_refuses() {
+        let text = FRESH.replace("root=yes", "root=refused\nroot.refusal=sudo: a password is required");
+        assert_eq!(parsed(&text).unwrap().root, Root::Refused("sudo: a password is required".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_facts_or_an_error(text in ".*", lines in proptest::collection::vec("[a-z.]{0,12}[=|].{0,20}", 0..30)) {
+            parsed(&text).ok();
+            parsed(&format!("{}\nend=yes", lines.join("\n"))).ok();
+        }
+    }
+
+    #[test]
+    fn the_probe_runs_on_this_machine_and_is_understood() {
+        let program = format!("set -- none\n{}", super::super::PROBE.text);
+        let output = std::process::Command::new("sh").args(["-c", &program]).output().unwrap();
+        let facts = Facts::parse(&String::from_utf8_lossy(&output.stdout), Timestamp::now()).unwrap();
+        let uname = std::process::Command::new("uname").arg("-m").output().unwrap();
+        assert_eq!(facts.kernel_machine, String::from_utf8_lossy(&uname.stdout).trim());
+        assert!(facts.clock_ahead_seconds.abs() < 60);
+        assert!(!facts.os.id.is_empty());
+    }
+}

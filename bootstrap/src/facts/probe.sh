@@ -1,0 +1,85 @@
+# Prints what a host is, one `key=value` a line, for facts/parse.rs. Changes nothing.
+# $1 is how the login user becomes root: sudo or none. Files are printed with `name|` before each line.
+# shellcheck shell=sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+LC_ALL=C
+export PATH LC_ALL
+
+ssm=/var/lib/amazon/ssm
+unit=amazon-ssm-agent.service
+
+# Root sees everything; so the login user hands the same script over, on stdin, to keep it out of sudo's log.
+if [ "$(id -u)" != 0 ] && [ "$1" = sudo ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo root=no-sudo
+    else
+        # shellcheck disable=SC2154 # $s is this script; what started it has set it
+        {
+            refusal=$(printf '%s\n' "$s" | sudo -n -- sh -c 's=$(cat); eval "$s"' bootstrap 2>&1 >&3)
+            status=$?
+        } 3>&1
+        [ "$status" -eq 0 ] && exit 0
+        printf 'root=refused\nroot.refusal=%s\n' "$(printf '%s' "$refusal" | tr '\n' ' ')"
+    fi
+elif [ "$(id -u)" = 0 ]; then
+    echo root=yes
+else
+    echo root=no
+fi
+
+say() { printf '%s=%s\n' "$1" "$2"; }
+show() { [ -r "$2" ] && sed "s/^/$1|/" "$2"; }
+# A value of a flat JSON file, without showing the file: the vault's holds a private key.
+json_value() { sed -n "s/.*\"$2\" *: *\"\([^\"]*\)\".*/\1/p" "$1" 2>/dev/null | head -n 1; }
+free_kib() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
+
+say user "$(id -un)"
+say hostname "$(uname -n)"
+say kernel.machine "$(uname -m)"
+say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
+if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
+[ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
+say clock "$(date +%s)"
+
+if command -v dpkg >/dev/null 2>&1; then
+    say dpkg.arch "$(dpkg --print-architecture)"
+    say dpkg.agent "$(dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)"
+fi
+if command -v rpm >/dev/null 2>&1; then
+    say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
+    say rpm.agent "$(rpm -q --qf '%{VERSION}' amazon-ssm-agent 2>/dev/null | grep '^[0-9]')"
+fi
+[ -e /snap/amazon-ssm-agent/current ] && say snap.agent yes
+
+if [ -d /run/systemd/system ]; then
+    say service systemd
+    systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState "$unit" 2>/dev/null | sed 's/^/unit./'
+elif [ -d /run/openrc ]; then
+    say service openrc
+elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
+    if command -v initctl >/dev/null 2>&1; then say service upstart; else say service sysv; fi
+else
+    say service none
+fi
+
+say free.state "$(free_kib /var/lib)"
+say free.system "$(free_kib /usr)"
+for staged in /var/lib/bootstrap/*; do
+    [ -f "$staged" ] && say staged "${staged##*/}"
+done
+
+if [ "$(id -u)" = 0 ]; then
+    say vault.instance "$(json_value $ssm/Vault/Store/RegistrationKey instanceID)"
+    say vault.region "$(json_value $ssm/Vault/Store/RegistrationKey region)"
+    if [ -d $ssm/Vault.bootstrap-saved ]; then
+        say vault.saved yes
+        say vault.saved.instance "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey instanceID)"
+        say vault.saved.region "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey region)"
+    fi
+    if [ -e /etc/amazon/ssm/amazon-ssm-agent.json ]; then
+        say config yes
+        show config /etc/amazon/ssm/amazon-ssm-agent.json
+    fi
+fi
+# Without this line the answer was cut off.
+echo end=yes

@@ -1,0 +1,165 @@
+//! One host from its turn to its report: connect, observe, plan, close the gaps, observe again, prove.
+//! An early end is an `Err` with the outcome it leads to; whatever the end, there is one report.
+
+mod decide;
+mod gaps;
+mod prove;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, timeout},
+};
+
+use super::{Backend, Run, Site, phase::Stopping};
+use crate::{
+    events::{Event, Step},
+    facts::Facts,
+    host::{Command, Connect, Host, HostError, Output},
+    inventory::HostSpec,
+    report::{HostReport, Outcome},
+    ssm::ManagedNodeId,
+};
+
+/// One host's way through a run.
+pub(super) struct HostRun<B: Backend> {
+    run: Arc<Run<B>>,
+    spec: Arc<HostSpec>,
+    stopping: Stopping,
+    step: watch::Sender<Step>,
+    execs: u32,
+    actions: Vec<String>,
+    node: Option<ManagedNodeId>,
+    changed: bool,
+}
+
+type Machine<B> = <<B as Backend>::Connector as Connect>::Host;
+
+impl<B: Backend> HostRun<B> {
+    pub(super) fn new(
+        run: Arc<Run<B>>,
+        spec: Arc<HostSpec>,
+        stopping: Stopping,
+        step: watch::Sender<Step>,
+    ) -> Self {
+        Self { run, spec, stopping, step, execs: 0, actions: Vec::new(), node: None, changed: false }
+    }
+
+    /// Waits for a turn and goes through with it.
+    pub(super) async fn run(mut self, turns: Arc<Semaphore>) -> HostReport {
+        let turn = tokio::select! {
+            biased;
+            () = self.stopping.asked() => None,
+            turn = turns.acquire() => turn.ok(),
+        };
+        let started = Instant::now();
+        let outcome = match turn {
+            Some(_turn) => self.work().await.unwrap_or_else(|early| early),
+            None => Outcome::Skipped { why: "the run ended before its turn".to_owned() },
+        };
+        HostReport {
+            host: self.spec.name.clone(),
+            environment: self.spec.environment.name.clone(),
+            outcome,
+            node: self.node.map(|node| node.to_string()),
+            actions: self.actions,
+            execs: self.execs,
+            elapsed: started.elapsed(),
+        }
+    }
+
+    async fn work(&mut self) -> Result<Outcome, Outcome> {
+        let limit = self.spec.limits.host;
+        let Ok(prepared) = timeout(limit, self.prepare()).await else {
+            let step = *self.step.borrow();
+            return Err(Outcome::Failed {
+                step,
+                why: format!("the host did not get past `{step}` within its limit of {limit:?}"),
+                lines: Vec::new(),
+                hint: "see what it is waiting for, or raise `limits.host` in the inventory".to_owned(),
+            });
+        };
+        match prepared? {
+            gaps::Prepared::Planned => Ok(Outcome::Planned),
+            gaps::Prepared::Registered(registered) => self.prove(registered).await,
+        }
+    }
+
+    /// Enters a step, unless the run is ending.
+    async fn enter(&mut self, step: Step) -> Result<(), Outcome> {
+        if self.stopping.is_asked() {
+            return Err(self.interrupted(step));
+        }
+        self.show(step).await;
+        Ok(())
+    }
+
+    async fn show(&self, step: Step) {
+        self.step.send_replace(step);
+        self.run.events.send(Event::Step { host: self.spec.name.clone(), step }).await;
+    }
+
+    /// The outcome of a host on which the run ends before `step`.
+    fn interrupted(&self, step: Step) -> Outcome {
+        if self.changed {
+            return Outcome::Failed {
+                step,
+                why: format!("interrupted before `{step}`; what was begun on the host has ended"),
+                lines: Vec::new(),
+                hint: "run the same command again: it goes on from here".to_owned(),
+            };
+        }
+        Outcome::Skipped { why: format!("interrupted before `{step}`; nothing was changed") }
+    }
+
+    async fn connect(&mut self) -> Result<Machine<B>, Outcome> {
+        self.enter(Step::Connect).await?;
+        self.run.connector.connect(&self.spec).await.map_err(|none| match none.unreachable {
+            true => Outcome::Unreachable { why: none.why, hint: none.hint },
+            false => Outcome::Failed { step: Step::Connect, why: none.why, lines: Vec::new(), hint: none.hint },
+        })
+    }
+
+    async fn observe(&mut self, host: &mut Machine<B>, step: Step) -> Result<Facts, Outcome> {
+        self.show(step).await;
+        let output = self.exec(host, &Facts::probe(&self.spec), step, &mut |_| {}).await?;
+        Facts::parse(&output.stdout, Timestamp::now()).map_err(|error| Outcome::Failed {
+            step,
+            why: format!("the host's facts cannot be read: {error}"),
+            lines: output.stderr.lines().map(str::to_owned).collect(),
+            hint: "does the login shell start `sh`? A forced command or a restricted shell cannot be used".to_owned(),
+        })
+    }
+
+    /// Runs a command; a host that did not let it come to its end is a failure of the step.
+    async fn exec(
+        &mut self,
+        host: &mut Machine<B>,
+        command: &Command,
+        step: Step,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Output, Outcome> {
+        self.execs += 1;
+        host.run(command, on_line).await.map_err(|error| {
+            let hint = match &error {
+                HostError::Lost { .. } => "run the same command again: it looks at what is there and goes on from it",
+                HostError::TimedOut { .. } => "see what hangs on the host, or raise `limits.command` in the inventory",
+                HostError::NotRun { .. } => "see the host's sshd log; the user needs a shell and no forced command",
+            };
+            Outcome::Failed { step, why: error.to_string(), lines: Vec::new(), hint: hint.to_owned() }
+        })
+    }
+
+    fn site(&self) -> Result<&Site<B>, Outcome> {
+        let environment = &self.spec.environment.name;
+        self.run.sites.get(environment).ok_or_else(|| Outcome::Skipped {
+            why: format!("environment {environment} could not be set up"),
+        })
+    }
+
+    fn failed(step: Step, why: impl Into<String>, hint: impl Into<String>) -> Outcome {
+        Outcome::Failed { step, why: why.into(), lines: Vec::new(), hint: hint.into() }
+    }
+}

@@ -1,0 +1,73 @@
+//! From facts to a decision: which package, what SSM says of the host's registration, which actions.
+
+use std::sync::Arc;
+
+use super::{Backend, HostRun};
+use crate::{
+    actions::Action,
+    events::{Event, Step},
+    facts::Facts,
+    failure::with_sources,
+    fleet::Packages,
+    packages::Package,
+    plan::{self, PackageFile, Standing},
+    report::Outcome,
+    ssm::ControlPlane,
+};
+
+/// What is to be done on a host, and what that was concluded from.
+pub(super) struct Decision {
+    pub(super) package: Arc<Package>,
+    pub(super) file: PackageFile,
+    pub(super) standing: Standing,
+    pub(super) actions: Vec<Action>,
+}
+
+impl<B: Backend> HostRun<B> {
+    pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Outcome> {
+        let refused = |refusal: plan::Refusal| Self::failed(Step::Plan, refusal.to_string(), refusal.hint());
+        let (arch, format) = plan::admit(facts, &self.spec).map_err(refused)?;
+        self.enter(Step::Fetch).await?;
+        let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
+            let hint = error.hint().unwrap_or_else(|| "see `source` of [package] in the inventory".to_owned());
+            Self::failed(Step::Fetch, with_sources(error.as_ref()), hint)
+        })?;
+        let file = package_file(&package);
+        self.enter(Step::Plan).await?;
+        let standing = self.standing(facts).await?;
+        let actions = plan::plan(facts, &self.spec, &file, &standing).map_err(refused)?;
+        if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
+            self.run.activations.known_registered(&self.spec.environment.name);
+        }
+        let sentences = actions.iter().map(Action::sentence).collect();
+        self.run.events.send(Event::Planned { host: self.spec.name.clone(), actions: sentences }).await;
+        Ok(Decision { package, file, standing, actions })
+    }
+
+    /// What SSM knows of the registration that the host holds.
+    async fn standing(&mut self, facts: &Facts) -> Result<Standing, Outcome> {
+        let Some(registration) = facts.standing_registration() else { return Ok(Standing::Unregistered) };
+        let node = registration.node.clone();
+        self.node = Some(node.clone());
+        if registration.region != self.spec.environment.region {
+            // The plan refuses it; SSM in our Region cannot know it.
+            return Ok(Standing::Unknown(node));
+        }
+        let failed = |error: crate::ssm::SsmError| Self::failed(Step::Plan, error.to_string(), error.hint());
+        let control_plane = &self.site()?.control_plane;
+        let mut records = control_plane.nodes(std::slice::from_ref(&node)).await.map_err(failed)?;
+        let Some(record) = records.pop() else { return Ok(Standing::Unknown(node)) };
+        let tags = control_plane.tags(&node).await.map_err(failed)?;
+        Ok(Standing::Known(record, tags))
+    }
+}
+
+fn package_file(package: &Package) -> PackageFile {
+    PackageFile {
+        format: package.format,
+        version: package.version,
+        file_name: package.file_name(),
+        sha256: package.sha256.to_string(),
+        size: package.size,
+    }
+}

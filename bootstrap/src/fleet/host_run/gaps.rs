@@ -1,0 +1,176 @@
+//! Closes the gaps that were planned: one exec to send the package, one for everything else, one to see
+//! whether the gaps are closed. A converged host gets none of them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Backend, HostRun, Machine, decide::Decision};
+use crate::{
+    actions::{
+        Action, LAST_LINES,
+        apply::{self, ActivationKey, Progress, Transcript},
+    },
+    events::{Event, Step},
+    facts::Facts,
+    failure::with_sources,
+    host::Output,
+    plan::{self, Standing},
+    report::Outcome,
+    ssm::{ManagedNodeId, NodeRecord},
+};
+
+/// Where a host is when nothing more is to be done on it.
+pub(super) enum Prepared<M> {
+    /// A dry run ends here.
+    Planned,
+    /// Registered, with its agent running; to be proven Online.
+    Registered(Registered<M>),
+}
+
+/// A host that says it is a managed node.
+pub(super) struct Registered<M> {
+    pub(super) host: M,
+    pub(super) node: ManagedNodeId,
+    /// The agent was (re)started, so that only a ping after this one proves it; `None`: any ping does.
+    pub(super) restarted_after: Option<Option<Timestamp>>,
+    /// What SSM knew of the node before.
+    pub(super) before: Option<NodeRecord>,
+    pub(super) tag: Option<Action>,
+}
+
+impl<B: Backend> HostRun<B> {
+    /// Everything up to a running, registered agent.
+    pub(super) async fn prepare(&mut self) -> Result<Prepared<Machine<B>>, Outcome> {
+        let mut host = self.connect().await?;
+        self.enter(Step::Observe).await?;
+        let facts = self.observe(&mut host, Step::Observe).await?;
+        let decision = self.decide(&facts).await?;
+        if self.run.dry_run {
+            self.actions = decision.actions.iter().map(Action::sentence).collect();
+            return Ok(Prepared::Planned);
+        }
+        let on_host = decision.actions.iter().any(|action| !matches!(action, Action::Tag(_)));
+        let facts = if on_host { self.close_gaps(&mut host, &decision).await? } else { facts };
+        let Some(registration) = facts.registration else {
+            let why = "the vault names no instance after the registration";
+            return Err(Self::failed(Step::Check, why, "see /var/log/amazon/ssm/errors.log on the host"));
+        };
+        self.node = Some(registration.node.clone());
+        let before = match decision.standing {
+            Standing::Known(record, _) => Some(record),
+            _ => None,
+        };
+        let last_ping = before.as_ref().and_then(|record| record.last_ping);
+        Ok(Prepared::Registered(Registered {
+            host,
+            node: registration.node,
+            restarted_after: on_host.then_some(last_ping),
+            before,
+            tag: decision.actions.into_iter().find(|action| matches!(action, Action::Tag(_))),
+        }))
+    }
+
+    async fn close_gaps(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<Facts, Outcome> {
+        for action in &decision.actions {
+            if let Action::Upload(upload) = action {
+                self.enter(Step::Upload).await?;
+                let command = upload.command(decision.package.content.clone(), self.spec.limits.command);
+                let output = self.exec(host, &command, Step::Upload, &mut |_| {}).await?;
+                if output.code != Some(0) {
+                    return Err(command_failed(Step::Upload, &output, last_lines(&output)));
+                }
+                self.done(action).await;
+            }
+        }
+        self.apply(host, decision).await?;
+        let facts = self.observe(host, Step::Check).await?;
+        self.check(&facts, decision)?;
+        Ok(facts)
+    }
+
+    async fn apply(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<(), Outcome> {
+        let first = decision.actions.iter().find(|action| !matches!(action, Action::Upload(_)));
+        self.enter(first.map_or(Step::Start, Action::step)).await?;
+        let key = self.activation(&decision.actions).await?;
+        let Some(command) = apply::command(&decision.actions, key.as_ref(), self.limit_of(&decision.actions))
+        else {
+            return Ok(());
+        };
+        let mut transcript = Transcript::without(key.as_ref().map(|key| &key.code));
+        let (step, events, name) = (self.step.clone(), self.run.events.clone(), self.spec.name.clone());
+        let mut on_line = |line: &str| {
+            if let Progress::Began(begun) = transcript.line(line) {
+                step.send_replace(begun);
+                events.try_send(Event::Step { host: name.clone(), step: begun });
+            }
+        };
+        self.changed = true;
+        let entered = *self.step.borrow();
+        let ended = self.exec(host, &command, entered, &mut on_line).await;
+        let on_host = decision.actions.iter().filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)));
+        for action in on_host.take(transcript.done()) {
+            self.done(action).await;
+        }
+        let output = ended?;
+        if output.code == Some(0) {
+            return Ok(());
+        }
+        let step = transcript.failed_step().unwrap_or(*self.step.borrow());
+        let mut lines = transcript.last_lines();
+        lines.extend(last_lines(&output));
+        Err(command_failed(step, &output, lines))
+    }
+
+    /// Each action may take as long as one command.
+    fn limit_of(&self, actions: &[Action]) -> Duration {
+        self.spec.limits.command * u32::try_from(actions.len()).unwrap_or(1).max(1)
+    }
+
+    async fn activation(&self, actions: &[Action]) -> Result<Option<ActivationKey>, Outcome> {
+        if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
+            return Ok(None);
+        }
+        match self.run.activations.acquire(&self.spec.environment.name).await {
+            Ok(handout) => Ok(Some(ActivationKey { id: handout.id.to_string(), code: handout.code })),
+            Err(error) => Err(Self::failed(Step::Register, with_sources(&error), error.hint())),
+        }
+    }
+
+    async fn done(&mut self, action: &Action) {
+        self.changed = true;
+        self.actions.push(action.sentence());
+        let (host, action) = (self.spec.name.clone(), action.sentence());
+        self.run.events.send(Event::Done { host, action }).await;
+    }
+
+    /// The same plan over the new facts must find nothing left to do on the host.
+    fn check(&self, facts: &Facts, decision: &Decision) -> Result<(), Outcome> {
+        let Some(registration) = facts.standing_registration() else { return Ok(()) };
+        let standing = Standing::Fresh(registration.node.clone());
+        let refused = |refusal: plan::Refusal| Self::failed(Step::Check, refusal.to_string(), refusal.hint());
+        let left = plan::plan(facts, &self.spec, &decision.file, &standing).map_err(refused)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left: Vec<_> = left.iter().map(Action::sentence).collect();
+        Err(Self::failed(
+            Step::Check,
+            format!("every command ended well, yet this is still to do: {}", left.join("; ")),
+            "something on the host undoes it (a configuration manager, a package's script); see `journalctl -u amazon-ssm-agent`",
+        ))
+    }
+}
+
+fn command_failed(step: Step, output: &Output, lines: Vec<String>) -> Outcome {
+    let end = output.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("ended with exit code {code}"));
+    let why = format!("`{step}` {end}");
+    let skip = lines.len().saturating_sub(LAST_LINES);
+    let lines: Vec<_> = lines.into_iter().skip(skip).collect();
+    let hint = apply::hint(step, &lines);
+    Outcome::Failed { step, why, lines, hint }
+}
+
+fn last_lines(output: &Output) -> Vec<String> {
+    output.stderr.lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,131 @@
+//! Online, proven: what SSM says of the id that the host's own vault names, with a ping that is newer
+//! than what was done. A host that stays offline gets one restart of its agent; then it is told why.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::{Backend, HostRun, Machine, gaps::Registered};
+use crate::{
+    actions::{Action, Start, StartReason, Tag, apply},
+    events::{Event, Step},
+    host::{Command, Script},
+    report::Outcome,
+    ssm::{ControlPlane, ManagedNodeId, NodeRecord, PingStatus, SsmError, StillOffline, WhyOffline},
+};
+
+/// A healthy agent reports every 5 minutes; a ping within this time is as new as one can be without waiting.
+const HEARTBEAT: SignedDuration = SignedDuration::from_mins(6);
+
+static DIAGNOSE: Script = Script { name: "diagnose", text: include_str!("diagnose.sh") };
+
+impl<B: Backend> HostRun<B> {
+    pub(super) async fn prove(&mut self, mut registered: Registered<Machine<B>>) -> Result<Outcome, Outcome> {
+        if !self.is_proven(&registered) {
+            self.enter(Step::Online).await.map_err(|_| self.stopped_waiting())?;
+            self.wait_online(&mut registered).await?;
+        }
+        if let Some(Action::Tag(tag)) = &registered.tag {
+            self.tag(&registered.node, tag).await?;
+        }
+        Ok(Outcome::Online { changed: self.changed })
+    }
+
+    /// An agent that was not touched and that SSM has heard within its heartbeat.
+    fn is_proven(&self, registered: &Registered<Machine<B>>) -> bool {
+        let (None, Some(record)) = (registered.restarted_after, &registered.before) else { return false };
+        let recent = |ping: Timestamp| Timestamp::now().duration_since(ping) < HEARTBEAT;
+        record.ping == PingStatus::Online && record.last_ping.is_some_and(recent)
+    }
+
+    async fn wait_online(&mut self, registered: &mut Registered<Machine<B>>) -> Result<NodeRecord, Outcome> {
+        let (start, within) = (Instant::now(), self.spec.environment.online_within);
+        let newer_than = match registered.restarted_after {
+            Some(last_ping) => last_ping,
+            None => registered.before.as_ref().and_then(|record| record.last_ping),
+        };
+        let first = self.wait_until(&registered.node, newer_than, start + within / 2).await?;
+        let offline = match first {
+            Ok(record) => return Ok(record),
+            Err(offline) => offline,
+        };
+        self.repair(registered, &offline).await?;
+        self.enter(Step::Online).await.map_err(|_| self.stopped_waiting())?;
+        let last_ping = offline.last.as_ref().and_then(|record| record.last_ping).or(newer_than);
+        match self.wait_until(&registered.node, last_ping, start + within).await? {
+            Ok(record) => Ok(record),
+            Err(offline) => Err(self.still_offline(registered, &offline).await),
+        }
+    }
+
+    /// Waits until the deadline or until the run is told to stop.
+    async fn wait_until(
+        &mut self,
+        node: &ManagedNodeId,
+        newer_than: Option<Timestamp>,
+        deadline: Instant,
+    ) -> Result<Result<NodeRecord, StillOffline>, Outcome> {
+        let mut stopping = self.stopping.clone();
+        let site = self.site()?;
+        tokio::select! {
+            biased;
+            answer = site.verifier.wait_online(node, newer_than, deadline) => match answer {
+                Err(StillOffline { why: WhyOffline::Trouble(error), .. }) if !error.is_transient() => {
+                    Err(Outcome::Registered { why: format!("SSM cannot be asked: {error}"), hint: error.hint() })
+                }
+                answer => Ok(answer),
+            },
+            () = stopping.asked() => Err(self.stopped_waiting()),
+        }
+    }
+
+    fn stopped_waiting(&self) -> Outcome {
+        Outcome::Registered {
+            why: "interrupted before SSM said Online".to_owned(),
+            hint: "run the same command again: it only waits for Online".to_owned(),
+        }
+    }
+
+    async fn repair(&mut self, registered: &mut Registered<Machine<B>>, offline: &StillOffline) -> Result<(), Outcome> {
+        self.enter(Step::Repair).await.map_err(|_| self.stopped_waiting())?;
+        let text = format!("{}; its agent is restarted once", offline.why);
+        self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
+        let restart = Action::Start(Start { reason: StartReason::Offline });
+        let Some(command) = apply::command(std::slice::from_ref(&restart), None, self.spec.limits.command) else {
+            return Ok(());
+        };
+        let output = self.exec(&mut registered.host, &command, Step::Repair, &mut |_| {}).await?;
+        if output.code == Some(0) {
+            self.changed = true;
+            self.actions.push(restart.sentence());
+        }
+        Ok(())
+    }
+
+    /// The end of a host that registered and never came Online: what SSM says, and what its agent says.
+    async fn still_offline(&mut self, registered: &mut Registered<Machine<B>>, offline: &StillOffline) -> Outcome {
+        let command = Command::new(&DIAGNOSE, Vec::new(), self.spec.limits.command);
+        let said = self.exec(&mut registered.host, &command, Step::Online, &mut |_| {}).await;
+        let said = said.map(|output| output.stdout.trim().replace('\n', " | ")).unwrap_or_default();
+        let agent = if said.is_empty() { String::new() } else { format!("; the host says: {said}") };
+        Outcome::Registered { why: format!("{}{agent}", offline.why), hint: offline.hint() }
+    }
+
+    /// Sets the tags and reads them back: a denied or ignored tag would be missed only much later.
+    async fn tag(&mut self, node: &ManagedNodeId, tag: &Tag) -> Result<(), Outcome> {
+        self.enter(Step::Tag).await?;
+        let failed = |error: SsmError| Self::failed(Step::Tag, error.to_string(), error.hint());
+        let control_plane = &self.site()?.control_plane;
+        control_plane.set_tags(node, &tag.tags).await.map_err(failed)?;
+        let current = control_plane.tags(node).await.map_err(failed)?;
+        if let Some(missing) = Tag::wanted(&current, &tag.tags) {
+            let keys: Vec<_> = missing.tags.into_keys().collect();
+            let why = format!("tags were set, but read back without them: {}", keys.join(", "));
+            return Err(Self::failed(Step::Tag, why, "does a policy or another tool of the account change tags?"));
+        }
+        self.changed = true;
+        let action = Action::Tag(tag.clone()).sentence();
+        self.actions.push(action.clone());
+        self.run.events.send(Event::Done { host: self.spec.name.clone(), action }).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! How runs end: all at once, by Ctrl-C, by their limit; and that nothing is left behind.
+
+use super::{machine::Fault, *};
+use crate::ssm::{FailureKind, fake::Operation};
+
+#[tokio::test(start_paused = true)]
+async fn every_host_of_the_inventory_is_reported_once_in_its_order() {
+    let world = World::new(["a", "b", "c"]);
+    let _ = world.machine("b").clone().with_fault(Fault::Unreachable);
+    let report = world.run().await;
+    let names: Vec<_> = report.hosts.iter().map(|host| host.host.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(outcomes(&report), ["online", "unreachable", "online"]);
+    assert!(!report.interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_hosts_share_one_activation_with_room_for_them_all() {
+    let world = World::new(["a", "b", "c", "d", "e"]);
+    assert_eq!(outcomes(&world.run().await), ["online"; 5]);
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 1);
+    assert_eq!(world.cloud.count(Operation::DeleteActivation), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_without_an_activation_fails_its_hosts_with_awss_reason() {
+    let world = World::new(["a"]);
+    let denied = FakeControlPlane::error("CreateActivation", "AccessDeniedException", FailureKind::Denied);
+    world.cloud.fail(Operation::CreateActivation, denied);
+    let report = world.run().await;
+    let Outcome::Failed { why, hint, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert!(why.contains("AccessDeniedException"), "{why}");
+    assert!(hint.contains("ssm:CreateActivation"), "{hint}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_first_ctrl_c_nothing_new_starts_and_what_runs_ends() {
+    let mut world = World::new(["a", "b"]);
+    world.concurrency = 1;
+    let (sender, interrupts) = mpsc::channel(1);
+    // The first host is in the middle of its four execs of 100 ms.
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        sender.send(()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let report = world.run_with(interrupts).await;
+    assert!(report.interrupted);
+    assert!(matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.starts_with("interrupted before")), "{report:?}");
+    assert!(matches!(&report.hosts[1].outcome, Outcome::Skipped { .. }), "{report:?}");
+    assert!(world.cloud.live_activations().is_empty());
+    assert_eq!(outcomes(&world.run().await), ["online", "online"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_ctrl_c_drops_everything_and_names_the_hosts_in_doubt() {
+    let world = World::new(["a"]);
+    let _ = world.machine("a").clone().with_fault(Fault::Hangs("apply"));
+    let (sender, interrupts) = mpsc::channel(2);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        sender.send(()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        sender.send(()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let report = world.run_with(interrupts).await;
+    assert!(matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.contains("in doubt")), "{report:?}");
+    assert!(world.cloud.live_activations().is_empty(), "the activation outlived the run");
+    assert_eq!(outcomes(&world.run().await), ["online"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_past_its_limit_starts_nothing_new() {
+    let mut world = World::new(["a", "b"]);
+    (world.concurrency, world.within) = (1, Some(Duration::from_millis(150)));
+    let report = world.run().await;
+    assert!(report.interrupted);
+    assert_eq!(report.hosts[1].outcome.word(), "skipped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ctrl_c_while_waiting_for_online_leaves_the_host_registered() {
+    let world = World::new(["a"]);
+    world.machine("a").state().mute = true;
+    let (sender, interrupts) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        sender.send(()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let report = world.run_with(interrupts).await;
+    assert!(matches!(&report.hosts[0].outcome, Outcome::Registered { why, .. } if why.contains("interrupted")), "{report:?}");
+}

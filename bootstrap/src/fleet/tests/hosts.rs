@@ -1,0 +1,175 @@
+//! Hosts one at a time: fresh, already done, half done, not sticking, cut off.
+
+use super::{machine::Fault, *};
+use crate::{
+    plan::ENVIRONMENT_TAG,
+    ssm::{ControlPlane, PingStatus, fake::Operation},
+};
+
+async fn enrolled() -> World {
+    let world = World::new(["web-1"]);
+    assert_eq!(outcomes(&world.run().await), ["online"]);
+    let machine = world.machine("web-1").clone();
+    let node = machine.state().node.clone().unwrap();
+    world.cloud.set_ping(&node, PingStatus::Online, Some(Timestamp::now()));
+    machine.state().execs.clear();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_host_comes_online_in_four_execs_and_its_activation_is_gone() {
+    let world = World::new(["web-1"]);
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(world.machine("web-1").state().execs, ["probe", "upload", "apply", "probe"]);
+    assert_eq!(report.hosts[0].execs, 4);
+    assert!(world.cloud.live_activations().is_empty());
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_run_is_one_exec_without_a_change_or_an_activation() {
+    let world = enrolled().await;
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: false });
+    assert_eq!(world.machine("web-1").state().execs, ["probe"]);
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 1, "only the first run's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_node_gets_its_name_its_environment_and_the_inventorys_tags() {
+    let mut world = World::new(["web-1"]);
+    world.edit = |host| {
+        host.tags.insert("site".to_owned(), "berlin".to_owned());
+    };
+    world.run().await;
+    let node = world.machine("web-1").state().node.clone().unwrap();
+    let tags = world.cloud.tags(&node).await.unwrap();
+    for (key, value) in [("Name", "web-1"), (ENVIRONMENT_TAG, "dev"), ("site", "berlin")] {
+        assert_eq!(tags.get(key).map(String::as_str), Some(value), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_changes_nothing_anywhere() {
+    let mut world = World::new(["web-1"]);
+    world.dry_run = true;
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Planned);
+    assert!(report.hosts[0].actions.iter().any(|action| action.starts_with("register")));
+    assert_eq!(world.machine("web-1").state().execs, ["probe"]);
+    assert!(world.cloud.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_agent_is_started_and_keeps_its_registration() {
+    let world = enrolled().await;
+    let machine = world.machine("web-1");
+    let node = machine.state().node.clone();
+    machine.state().active = false;
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(machine.state().node, node);
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_ssm_forgot_is_registered_again() {
+    let world = enrolled().await;
+    let before = world.machine("web-1").state().node.clone().unwrap();
+    world.cloud.forget_node(&before);
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_ne!(report.hosts[0].node.as_deref(), Some(before.as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_stays_offline_is_restarted_once_and_then_online() {
+    let world = World::new(["web-1"]);
+    world.machine("web-1").state().reports_after_starts = 1;
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(world.machine("web-1").state().starts, 2);
+    let warned = |event: &Event| matches!(event, Event::Warning { host: Some(_), text } if text.contains("restarted once"));
+    assert!(world.events().iter().any(warned));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_reports_is_registered_and_says_what_its_agent_says() {
+    let world = World::new(["web-1"]);
+    world.machine("web-1").state().mute = true;
+    let report = world.run().await;
+    let Outcome::Registered { why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert!(why.contains("amazon-ssm-agent is active"), "{why}");
+    assert!(report.hosts[0].node.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_step_is_named_with_its_last_lines_and_the_next_run_goes_on() {
+    for (step, lines, hint) in [
+        ("install", "dpkg: error: No space left on device", "free some space"),
+        ("register", "Registration failed. InvalidActivation: x", "activation is gone"),
+        ("start", "Job failed", "journalctl"),
+    ] {
+        let world = World::new(["web-1"]);
+        let _ = world.machine("web-1").clone().with_fault(Fault::StepFails(step, lines));
+        let report = world.run().await;
+        let Outcome::Failed { step: at, lines: shown, hint: said, .. } = &report.hosts[0].outcome else {
+            panic!("{report:?}")
+        };
+        assert_eq!((at.word(), shown.as_slice()), (step, [lines.to_owned()].as_slice()));
+        assert!(said.contains(hint), "{said}");
+        assert!(world.cloud.live_activations().is_empty());
+        assert_eq!(outcomes(&world.run().await), ["online"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_does_not_stick_is_found_out() {
+    for step in ["configure", "start"] {
+        let world = World::new(["web-1"]);
+        let _ = world.machine("web-1").clone().with_fault(Fault::DoesNotStick(step));
+        let report = world.run().await;
+        let Outcome::Failed { step: at, why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+        assert_eq!(at.word(), "check");
+        assert!(why.contains("still to do"), "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wherever_the_connection_is_lost_the_next_run_converges_with_one_registration() {
+    for command in ["probe", "upload", "apply"] {
+        for fault in [Fault::LostBefore(command), Fault::LostAfter(command)] {
+            let world = World::new(["web-1"]);
+            let machine = world.machine("web-1").clone().with_fault(fault.clone());
+            let report = world.run().await;
+            let Outcome::Failed { why, .. } = &report.hosts[0].outcome else { panic!("{fault:?}: {report:?}") };
+            assert!(why.contains("connection was lost"), "{why}");
+            assert!(world.cloud.live_activations().is_empty(), "{fault:?}");
+            let node = machine.state().node.clone();
+            assert_eq!(outcomes(&world.run().await), ["online"], "{fault:?}");
+            if node.is_some() {
+                assert_eq!(machine.state().node, node, "{fault:?}: registered twice");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_was_done_is_not_done_again() {
+    let world = World::new(["web-1"]);
+    let machine = world.machine("web-1").clone().with_fault(Fault::LostAfter("upload"));
+    world.run().await;
+    world.run().await;
+    assert_eq!(machine.state().execs.iter().filter(|name| *name == "upload").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_command_ends_with_the_hosts_limit() {
+    let world = World::new(["web-1"]);
+    let _ = world.machine("web-1").clone().with_fault(Fault::Hangs("probe"));
+    let report = world.run().await;
+    let Outcome::Failed { step, why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!(step.word(), "observe");
+    assert!(why.contains("limit"), "{why}");
+}

@@ -1,0 +1,210 @@
+//! A machine for tests: stateful, as a host is, and unforgiving: it panics on a command it was never taught.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use secrecy::ExposeSecret;
+
+use crate::{
+    host::{Command, Connect, Host, HostError, NoConnection, Output},
+    inventory::HostSpec,
+    ssm::{ManagedNodeId, fake::FakeControlPlane},
+};
+
+/// Something that goes wrong the next time a command runs or a step is reached.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// The connection is lost right after the command has done its work.
+    LostAfter(&'static str),
+    /// The connection is lost before the command has done anything.
+    LostBefore(&'static str),
+    /// A step fails with these lines.
+    StepFails(&'static str, &'static str),
+    /// A step ends well and has done nothing.
+    DoesNotStick(&'static str),
+    /// The command never ends.
+    Hangs(&'static str),
+    /// Nothing answers at the address.
+    Unreachable,
+}
+
+/// What a machine has become.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) agent: Option<String>,
+    pub(super) active: bool,
+    pub(super) enabled: bool,
+    pub(super) node: Option<ManagedNodeId>,
+    pub(super) region: String,
+    pub(super) config: Option<String>,
+    pub(super) staged: Vec<String>,
+    /// The agent starts and never reports.
+    pub(super) mute: bool,
+    /// The agent reports only after this many starts.
+    pub(super) reports_after_starts: u32,
+    pub(super) starts: u32,
+    pub(super) execs: Vec<String>,
+    pub(super) faults: VecDeque<Fault>,
+}
+
+/// A machine; clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    state: Arc<Mutex<State>>,
+    cloud: FakeControlPlane,
+}
+
+impl Machine {
+    pub(super) fn new(cloud: &FakeControlPlane) -> Self {
+        Self { state: Arc::default(), cloud: cloud.clone() }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn with_fault(self, fault: Fault) -> Self {
+        self.state().faults.push_back(fault);
+        self
+    }
+
+    fn fault(&self, matches: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let mut state = self.state();
+        let at = state.faults.iter().position(matches)?;
+        state.faults.remove(at)
+    }
+
+    fn probe(&self) -> String {
+        let state = self.state();
+        let mut text = String::from("root=yes\nos|ID=debian\nkernel.machine=x86_64\ndpkg.arch=amd64\nservice=systemd\n");
+        let mut say = |key: &str, value: &str| text.push_str(&format!("{key}={value}\n"));
+        say("dpkg.agent", &state.agent.as_ref().map(|version| format!("installed {version}")).unwrap_or_default());
+        say("unit.ActiveState", if state.active { "active" } else { "inactive" });
+        say("unit.UnitFileState", if state.enabled { "enabled" } else { "disabled" });
+        say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
+        say("vault.region", &state.region);
+        state.staged.iter().for_each(|name| say("staged", name));
+        if let Some(config) = &state.config {
+            say("config", "yes");
+            config.lines().for_each(|line| text.push_str(&format!("config|{line}\n")));
+        }
+        text + "end=yes\n"
+    }
+
+    /// As the shell functions do, step by step; the output of the failed step and whether one failed.
+    fn apply(&self, command: &Command, on_line: &mut (dyn FnMut(&str) + Send)) -> bool {
+        let mut words = command.arguments().iter().map(String::as_str);
+        while let Some(step) = words.next() {
+            let arguments: Vec<&str> = match step {
+                "install" => words.by_ref().take(3).collect(),
+                "register" => words.by_ref().take(1).collect(),
+                "configure" | "start" | "settle-vault" => vec![],
+                other => panic!("the machine was never taught the step {other}"),
+            };
+            on_line(&format!(":begin {step}"));
+            let named = |fault: &Fault| match fault {
+                Fault::StepFails(name, _) | Fault::DoesNotStick(name) => *name == step,
+                _ => false,
+            };
+            let end = match self.fault(named) {
+                Some(Fault::StepFails(_, lines)) => Err(lines.to_owned()),
+                Some(_) => Ok(()),
+                None => self.step(step, &arguments, command),
+            };
+            if let Err(lines) = end {
+                lines.lines().for_each(&mut *on_line);
+                on_line(&format!(":failed {step} 1"));
+                return false;
+            }
+            on_line(&format!(":done {step}"));
+        }
+        true
+    }
+
+    fn step(&self, step: &str, arguments: &[&str], command: &Command) -> Result<(), String> {
+        let secret = |name: &str| command.secret(name).unwrap().expose_secret().to_owned();
+        match (step, arguments) {
+            ("configure", []) => self.state().config = Some(secret("config")),
+            ("install", ["deb", file, _sha256]) => {
+                let mut state = self.state();
+                assert!(state.staged.contains(&(*file).to_owned()), "{file} was not sent");
+                state.staged.clear();
+                state.agent = Some(file.split('-').nth(3).unwrap().to_owned());
+                state.active = false;
+            }
+            ("register", [region]) => {
+                let id = secret("activation_id").parse().unwrap();
+                self.state().active = false;
+                let registered = self.cloud.register(&id, &secret("activation_code"));
+                let node = registered.map_err(|code| format!("Registration failed. {code}: ordered by the test"))?;
+                let mut state = self.state();
+                (state.node, state.region) = (Some(node), (*region).to_owned());
+            }
+            ("start", []) => self.start(),
+            other => panic!("the machine was never taught {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn start(&self) {
+        let mut state = self.state();
+        (state.active, state.enabled) = (true, true);
+        state.starts += 1;
+        if let Some(node) = state.node.clone().filter(|_| !state.mute && state.starts > state.reports_after_starts) {
+            self.cloud.comes_online_after(&node, Duration::from_secs(2));
+        }
+    }
+}
+
+impl Host for Machine {
+    async fn run(&mut self, command: &Command, on_line: &mut (dyn FnMut(&str) + Send)) -> Result<Output, HostError> {
+        let name = command.name();
+        self.state().execs.push(name.to_owned());
+        let lost = || HostError::Lost { command: name, cause: "ordered by the test".to_owned() };
+        if self.fault(|fault| matches!(fault, Fault::Hangs(hung) if *hung == name)).is_some() {
+            std::future::pending::<()>().await;
+        }
+        if self.fault(|fault| matches!(fault, Fault::LostBefore(lost) if *lost == name)).is_some() {
+            return Err(lost());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (stdout, good) = match name {
+            "probe" => (self.probe(), true),
+            "upload" => {
+                let file = command.arguments().first().unwrap().clone();
+                self.state().staged.push(file);
+                (String::new(), true)
+            }
+            "apply" => (String::new(), self.apply(command, on_line)),
+            "diagnose" => ("amazon-ssm-agent is active".to_owned(), true),
+            other => panic!("the machine was never taught the command {other}"),
+        };
+        if self.fault(|fault| matches!(fault, Fault::LostAfter(lost) if *lost == name)).is_some() {
+            return Err(lost());
+        }
+        Ok(Output { code: Some(u32::from(!good)), stdout, stderr: String::new() })
+    }
+}
+
+/// Knows the machines of a fleet by name.
+#[derive(Debug)]
+pub(super) struct Network(pub(super) BTreeMap<String, Machine>);
+
+impl Connect for Network {
+    type Host = Machine;
+
+    async fn connect(&self, host: &HostSpec) -> Result<Machine, NoConnection> {
+        let machine = self.0.get(host.name.as_str()).cloned().unwrap();
+        match machine.fault(|fault| matches!(fault, Fault::Unreachable)) {
+            None => Ok(machine),
+            Some(_) => Err(NoConnection {
+                unreachable: true,
+                why: "connection refused".to_owned(),
+                hint: "is it switched on?".to_owned(),
+            }),
+        }
+    }
+}

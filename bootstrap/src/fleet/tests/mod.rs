@@ -1,0 +1,143 @@
+//! The engine and one host's way through it, on machines and an SSM that are models, under paused time.
+
+mod endings;
+mod hosts;
+mod machine;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use targets::{Arch, PackageFormat};
+use tokio::sync::mpsc;
+
+use self::machine::{Machine, Network};
+use super::{Backend, Packages, Run, Site, run};
+use crate::{
+    events::{Event, Events, Reader, RunId},
+    inventory::{HostSpec, Tags},
+    packages::{Package, PackageError, Sha256Digest},
+    report::{FleetReport, Outcome},
+    ssm::{ActivationPool, Activations, Verifier, fake::FakeControlPlane},
+};
+
+struct Model;
+
+impl Backend for Model {
+    type Connector = Network;
+    type ControlPlane = FakeControlPlane;
+    type Packages = Shelf;
+}
+
+/// One package for everyone.
+struct Shelf;
+
+const VERSION: &str = "3.3.1000.0";
+
+impl Packages for Shelf {
+    async fn package(&self, arch: Arch, format: PackageFormat) -> Result<Arc<Package>, Arc<PackageError>> {
+        Ok(Arc::new(Package {
+            format,
+            arch,
+            name: "amazon-ssm-agent".to_owned(),
+            version: VERSION.parse().unwrap(),
+            sha256: Sha256Digest::of(b"package"),
+            size: 7,
+            content: b"package".as_slice().into(),
+            signed_by: None,
+            key_warning: None,
+            origin: "a shelf".to_owned(),
+        }))
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Event>>>);
+
+impl Reader for Log {
+    fn read(&mut self, _at: Timestamp, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// A fleet of machines of environment `dev`, with everything around it.
+struct World {
+    cloud: FakeControlPlane,
+    machines: BTreeMap<String, Machine>,
+    concurrency: usize,
+    within: Option<Duration>,
+    dry_run: bool,
+    edit: fn(&mut HostSpec),
+    log: Log,
+}
+
+impl World {
+    fn new<const N: usize>(names: [&str; N]) -> Self {
+        let cloud = FakeControlPlane::new();
+        let machines = names.iter().map(|name| ((*name).to_owned(), Machine::new(&cloud))).collect();
+        let log = Log::default();
+        Self { cloud, machines, concurrency: 50, within: None, dry_run: false, edit: |_| {}, log }
+    }
+
+    fn machine(&self, name: &str) -> &Machine {
+        &self.machines[name]
+    }
+
+    async fn run(&self) -> FleetReport {
+        let (_sender, interrupts) = mpsc::channel(1);
+        self.run_with(interrupts).await
+    }
+
+    async fn run_with(&self, interrupts: mpsc::Receiver<()>) -> FleetReport {
+        let (events, readers) = Events::start(vec![Box::new(self.log.clone())]);
+        let hosts: Vec<_> = self.machines.keys().map(|name| {
+            let mut host = HostSpec::for_test(name, "dev");
+            (self.edit)(&mut host);
+            Arc::new(host)
+        }).collect();
+        let environment = hosts[0].environment.clone();
+        let control_plane = Arc::new(self.cloud.clone());
+        let id = RunId::new(Timestamp::now());
+        let pool = ActivationPool {
+            environment: environment.clone(),
+            control_plane: control_plane.clone(),
+            hosts: hosts.len(),
+            tags: Tags::new(),
+        };
+        let activations = Activations::new(&id, [pool], |_| async {});
+        let verifier = Verifier::start(control_plane.clone());
+        let site = Site { control_plane, verifier, packages: Arc::new(Shelf) };
+        let report = run::<Model>(
+            Run {
+                id,
+                hosts,
+                connector: Network(self.machines.clone()),
+                sites: BTreeMap::from([(environment.name.clone(), site)]),
+                activations,
+                events,
+                concurrency: self.concurrency,
+                within: self.within,
+                dry_run: self.dry_run,
+            },
+            interrupts,
+        )
+        .await;
+        readers.await.unwrap();
+        report
+    }
+
+    fn events(&self) -> Vec<Event> {
+        self.log.0.lock().unwrap().clone()
+    }
+}
+
+fn outcomes(report: &FleetReport) -> Vec<&'static str> {
+    report.hosts.iter().map(|host| host.outcome.word()).collect()
+}
+
+fn changed(report: &FleetReport) -> bool {
+    report.hosts.iter().any(|host| host.outcome == Outcome::Online { changed: true })
+}

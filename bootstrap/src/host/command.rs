@@ -1,0 +1,182 @@
+//! How a script, its arguments, secrets and payload become a command line and a stdin.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+
+/// A POSIX sh script that is part of this program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Script {
+    /// What it is called in messages.
+    pub name: &'static str,
+    /// Its text; dash, busybox ash and bash must all do.
+    pub text: &'static str,
+}
+
+/// Whose rights a command has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// The login user's.
+    Login,
+    /// Root's, by way of the host's [`Escalation`](crate::inventory::Escalation).
+    Root,
+}
+
+/// A script on its way to a host.
+#[derive(Debug)]
+pub struct Command {
+    script: &'static Script,
+    arguments: Vec<String>,
+    secrets: Vec<(&'static str, SecretString)>,
+    payload: Option<Bytes>,
+    privilege: Privilege,
+    limit: Duration,
+}
+
+impl Command {
+    /// A script with arguments, as `$1`, `$2`, ...
+    pub fn new(script: &'static Script, arguments: Vec<String>, limit: Duration) -> Self {
+        Self { script, arguments, secrets: Vec::new(), payload: None, privilege: Privilege::Root, limit }
+    }
+
+    /// The same with the login user's rights only.
+    #[must_use]
+    pub fn as_login_user(mut self) -> Self {
+        self.privilege = Privilege::Login;
+        self
+    }
+
+    /// Sets an (unexported) shell variable of the script, on stdin only.
+    #[must_use]
+    pub fn with_secret(mut self, variable: &'static str, value: SecretString) -> Self {
+        self.secrets.push((variable, value));
+        self
+    }
+
+    /// Gives the script a payload on its stdin; without one its stdin is at its end.
+    #[must_use]
+    pub fn with_payload(mut self, payload: Bytes) -> Self {
+        self.payload = Some(payload);
+        self
+    }
+
+    /// The script's name.
+    pub fn name(&self) -> &'static str {
+        self.script.name
+    }
+
+    /// The script's arguments, without secrets.
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
+    /// A secret by the name of its variable; test doubles read what a script would see.
+    pub fn secret(&self, variable: &str) -> Option<&SecretString> {
+        self.secrets.iter().find(|(name, _)| *name == variable).map(|(_, value)| value)
+    }
+
+    /// How long it may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Whose rights it needs.
+    pub fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    /// What follows the script on stdin.
+    pub fn payload(&self) -> Option<&Bytes> {
+        self.payload.as_ref()
+    }
+
+    /// The command line for the login shell, `sudo` if asked for. It holds no single quote inside its
+    /// one quoted word, no `!` and no newline, so that bash, dash, ash, fish and tcsh all read it alike.
+    pub fn line(&self, sudo: bool) -> String {
+        let read = match &self.payload {
+            // A shell may not read past its script, and `head -c` of busybox does: only dd counts bytes exactly.
+            Some(_) => format!("dd bs=1 count={} 2>/dev/null", self.text().expose_secret().len()),
+            None => "cat".to_owned(),
+        };
+        let shell = format!("sh -c 's=$({read}); eval \"$s\"' bootstrap");
+        // Without `exec` some login shells stay in between and turn a signal into an exit code.
+        if sudo { format!("exec sudo -n -- {shell}") } else { format!("exec {shell}") }
+    }
+
+    /// What goes to stdin before the payload: arguments, secrets, script.
+    pub fn text(&self) -> SecretString {
+        let mut text = String::from("set --");
+        for argument in &self.arguments {
+            text.push(' ');
+            text.push_str(&quote(argument));
+        }
+        text.push('\n');
+        for (variable, value) in &self.secrets {
+            text.push_str(variable);
+            text.push('=');
+            text.push_str(&quote(value.expose_secret()));
+            text.push('\n');
+        }
+        text.push_str(self.script.text);
+        text.into()
+    }
+}
+
+/// Quotes one word for a POSIX shell; the only function that does.
+pub fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command as Process, Stdio};
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static SHOW: Script = Script { name: "show", text: "printf '%s|' \"$#\" \"$@\" \"$code\"; cat\n" };
+
+    fn run(shell: &str, command: &Command) -> String {
+        let mut child = Process::new(shell)
+            .arg("-c")
+            .arg(command.line(false))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(command.text().expose_secret().as_bytes()).unwrap();
+        stdin.write_all(command.payload().map_or(&[][..], |bytes| bytes)).unwrap();
+        drop(stdin);
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn arguments_secrets_and_payload_arrive_as_they_were() {
+        let command = Command::new(&SHOW, vec!["a b".into(), "it's".into(), String::new()], Duration::ZERO)
+            .with_secret("code", SecretString::from("$(id) \"'"))
+            .with_payload(Bytes::from_static(b"pay\nload"));
+        for shell in ["sh", "bash"] {
+            assert_eq!(run(shell, &command), "3|a b|it's||$(id) \"'|pay\nload");
+        }
+    }
+
+    #[test]
+    fn neither_arguments_nor_secrets_are_on_the_command_line_or_in_debug() {
+        let command = Command::new(&SHOW, vec![], Duration::ZERO).with_secret("code", SecretString::from("hunter2"));
+        assert!(!command.line(true).contains("hunter2"));
+        assert!(!format!("{command:?}").contains("hunter2"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn any_text_without_nul_survives_quoting(word in "[^\0]*") {
+            let command = Command::new(&SHOW, vec![word.clone()], Duration::ZERO);
+            prop_assert_eq!(run("sh", &command), format!("1|{word}||"));
+        }
+    }
+}

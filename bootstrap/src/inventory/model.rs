@@ -1,0 +1,272 @@
+//! What an inventory says once it is parsed, expanded and checked: the only form the rest of the
+//! program sees. Nothing here can be built from an inventory with a problem in it.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+/// The name of a host as the operator knows it; unique in an inventory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct HostName(pub(super) String);
+
+/// The name of an environment (`dev`, `prod`); a key of `[environments]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct EnvironmentName(pub(super) String);
+
+/// The name of a group of hosts; a key of `[groups]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct GroupName(pub(super) String);
+
+macro_rules! text_name {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// A name for tests; the product's only come out of an inventory.
+            #[cfg(test)]
+            pub(crate) fn sample(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    )+};
+}
+text_name!(HostName, EnvironmentName, GroupName);
+
+/// Key and value tags, as AWS limits them: at most 50, keys up to 128 and values up to 256 characters.
+pub type Tags = BTreeMap<String, String>;
+
+/// A checked inventory.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Environments by name; also those that no host uses.
+    pub environments: BTreeMap<EnvironmentName, Arc<Environment>>,
+    /// Every host, expanded, in the order of the file.
+    pub hosts: Vec<Arc<HostSpec>>,
+    /// How many hosts are worked on at once.
+    pub concurrency: usize,
+    /// The limit of the whole run; `None` waits for every host's own limit.
+    pub run_within: Option<Duration>,
+}
+
+/// One host and everything needed to reach it and to know what it should become.
+#[derive(Clone, Debug)]
+pub struct HostSpec {
+    /// Its name.
+    pub name: HostName,
+    /// DNS name or IP address to connect to.
+    pub address: String,
+    /// SSH port.
+    pub port: u16,
+    /// Login user.
+    pub user: String,
+    /// Private key files, tried in order; they exist and were readable when the inventory was read.
+    pub identities: Vec<PathBuf>,
+    /// How the login user becomes root.
+    pub escalation: Escalation,
+    /// Its environment.
+    pub environment: Arc<Environment>,
+    /// The groups it is in.
+    pub groups: Vec<GroupName>,
+    /// Tags of the managed node: defaults, environment, groups and host, the later ones winning.
+    pub tags: Tags,
+    /// What counts as the right host key.
+    pub host_key: HostKeyPolicy,
+    /// `known_hosts` files to read, in order; an `accept-new` key is appended to the first.
+    pub known_hosts: Vec<PathBuf>,
+    /// Time limits.
+    pub limits: Limits,
+}
+
+/// How the login user becomes root (`become` in the file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Escalation {
+    /// `sudo -n`, unless the user is already root.
+    Sudo,
+    /// The login user is root.
+    None,
+}
+
+/// What counts as the right host key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostKeyPolicy {
+    /// Only a key in `known_hosts`.
+    Strict,
+    /// A host without an entry in `known_hosts` is trusted once and recorded; a changed key is refused.
+    AcceptNew,
+    /// Exactly this key: `SHA256:` and 43 characters of unpadded base64, as `ssh-keygen -l` prints it.
+    Pinned(String),
+}
+
+/// Time limits of one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// TCP connect, SSH handshake and authentication, each.
+    pub connect: Duration,
+    /// One command on the host (an install, a registration, an upload).
+    pub command: Duration,
+    /// Everything on the host, the wait for Online apart.
+    pub host: Duration,
+}
+
+/// Where managed nodes of one kind belong in AWS, and how they come to be.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// AWS Region.
+    pub region: String,
+    /// Name (not ARN) of the IAM service role for the managed nodes.
+    pub role: String,
+    /// AWS profile for the controller's own credentials; the SDK's default chain without one.
+    pub profile: Option<String>,
+    /// Its own tags, without those of its hosts.
+    pub tags: Tags,
+    /// Template of the node's `Name` tag.
+    pub instance_name: NameTemplate,
+    /// SSM endpoint for the controller; AWS's own without one.
+    pub endpoint: Option<String>,
+    /// SSM endpoint as the hosts reach it; `endpoint` or AWS's own without one.
+    pub agent_endpoint: Option<String>,
+    /// More trusted certificate authorities (PEM) for the controller's calls to `endpoint`.
+    pub ca_bundle: Option<PathBuf>,
+    /// Where activations come from.
+    pub activation: ActivationSource,
+    /// How long a host may take from its agent's start until it is Online.
+    pub online_within: Duration,
+    /// The agent's package.
+    pub package: PackageWish,
+}
+
+/// Text with `{environment}`, `{host}`, `{address}` in it; at most 256 characters once filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameTemplate(pub(super) String);
+
+impl NameTemplate {
+    /// The `Name` of one host.
+    #[must_use]
+    pub fn render(&self, host: &HostSpec) -> String {
+        self.0
+            .replace("{environment}", host.environment.name.as_str())
+            .replace("{host}", host.name.as_str())
+            .replace("{address}", &host.address)
+    }
+}
+
+/// Where an environment's activation comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActivationSource {
+    /// Created by the run and deleted at its end; valid for this long at most.
+    Create {
+        /// Life of an activation, 1 hour to 30 days.
+        expires_in: Duration,
+    },
+    /// Given by the operator; never deleted by us.
+    Given {
+        /// Where its id is.
+        id: TextSource,
+        /// Where its code is.
+        code: TextSource,
+    },
+}
+
+/// A text kept outside the inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextSource {
+    /// The text itself; never used for a secret.
+    Plain(String),
+    /// The first line of a file.
+    File(PathBuf),
+    /// An environment variable of the controller.
+    Variable(String),
+}
+
+/// Which agent package to install, and how far it must be proven.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackageWish {
+    /// `None`: AWS's own bucket for the environment's Region. Else a file, a directory or an `http(s)://` URL;
+    /// relative paths are already resolved against the inventory's directory.
+    pub source: Option<String>,
+    /// `None`: required for URLs, if present for files and directories.
+    pub verify: Option<VerifyWish>,
+    /// Armored OpenPGP public keys trusted besides AWS's.
+    pub keys: Vec<PathBuf>,
+    /// The package's digest, if the operator pins it: 64 lower-case hex digits.
+    pub sha256: Option<String>,
+}
+
+/// How far a package must be proven by an OpenPGP signature.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyWish {
+    /// No signature, no install.
+    Required,
+    /// A signature that is there must be good.
+    IfPresent,
+    /// Signatures are not looked at.
+    Off,
+}
+
+#[cfg(test)]
+impl HostSpec {
+    /// A host of 127.0.0.1 that can be reached without files; tests change what they are about.
+    pub(crate) fn for_test(name: &str, environment: &str) -> Self {
+        let package = PackageWish { source: None, verify: None, keys: Vec::new(), sha256: None };
+        let environment = Environment {
+            name: EnvironmentName(environment.to_owned()),
+            region: "eu-central-1".to_owned(),
+            role: "nodes".to_owned(),
+            profile: None,
+            tags: Tags::new(),
+            instance_name: NameTemplate("{host}".to_owned()),
+            endpoint: None,
+            agent_endpoint: None,
+            ca_bundle: None,
+            activation: ActivationSource::Create { expires_in: Duration::from_hours(4) },
+            online_within: Duration::from_mins(5),
+            package,
+        };
+        Self {
+            name: HostName(name.to_owned()),
+            address: "127.0.0.1".to_owned(),
+            port: 22,
+            user: "admin".to_owned(),
+            identities: Vec::new(),
+            escalation: Escalation::Sudo,
+            environment: Arc::new(environment),
+            groups: Vec::new(),
+            tags: Tags::new(),
+            host_key: HostKeyPolicy::Strict,
+            known_hosts: Vec::new(),
+            limits: Limits {
+                connect: Duration::from_secs(15),
+                command: Duration::from_mins(10),
+                host: Duration::from_mins(30),
+            },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! An expanded inventory for people (tables) and for programs (JSON). There is no secret in it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use comfy_table::{Table, presets};
+use jiff::fmt::friendly::SpanPrinter;
+use serde_json::{Value, json};
+
+use super::model::{
+    ActivationSource, Environment, Escalation, HostKeyPolicy, HostSpec, Inventory, TextSource,
+};
+
+impl Inventory {
+    /// The expanded inventory as JSON; durations as in the file.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "schema": 1,
+            "path": shown(&self.path),
+            "concurrency": self.concurrency,
+            "run_within": self.run_within.map(duration),
+            "environments": self.environments.values().map(|environment| environment_json(environment)).collect::<Vec<_>>(),
+            "hosts": self.hosts.iter().map(|host| host_json(host)).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The expanded inventory as two tables, of environments and of hosts.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut environments =
+            table(&["ENVIRONMENT", "REGION", "ROLE", "ACTIVATION", "PACKAGE", "ENDPOINT", "HOSTS"]);
+        for environment in self.environments.values() {
+            let hosts = self.hosts.iter().filter(|host| host.environment.name == environment.name).count();
+            environments.add_row([
+                environment.name.to_string(),
+                environment.region.clone(),
+                environment.role.clone(),
+                activation_text(&environment.activation),
+                environment.package.source.clone().unwrap_or_else(|| "AWS".to_owned()),
+                environment.endpoint.clone().unwrap_or_else(|| "AWS".to_owned()),
+                hosts.to_string(),
+            ]);
+        }
+        let mut hosts =
+            table(&["HOST", "LOGIN", "BECOME", "ENVIRONMENT", "GROUPS", "HOST KEY", "NAME", "TAGS"]);
+        for host in &self.hosts {
+            let address =
+                if host.address.contains(':') { format!("[{}]", host.address) } else { host.address.clone() };
+            hosts.add_row([
+                host.name.to_string(),
+                format!("{}@{address}:{}", host.user, host.port),
+                escalation_text(host.escalation).to_owned(),
+                host.environment.name.to_string(),
+                list(host.groups.iter().map(ToString::to_string)),
+                host_key_text(&host.host_key).to_owned(),
+                host.environment.instance_name.render(host),
+                list(host.tags.iter().map(|(key, value)| format!("{key}={value}"))),
+            ]);
+        }
+        format!("{}\n\n{}\n", trimmed(&environments), trimmed(&hosts))
+    }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { "-".to_owned() } else { items.join(", ") }
+}
+
+fn duration(duration: Duration) -> String {
+    SpanPrinter::new().unsigned_duration_to_string(&duration)
+}
+
+// JSON is UTF-8; a path need not be.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn all_shown(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| shown(path)).collect()
+}
+
+fn activation_text(activation: &ActivationSource) -> String {
+    match activation {
+        ActivationSource::Create { expires_in } => format!("created, {}", duration(*expires_in)),
+        ActivationSource::Given { id: TextSource::Plain(id), .. } => format!("given, {id}"),
+        ActivationSource::Given { .. } => "given".to_owned(),
+    }
+}
+
+fn escalation_text(escalation: Escalation) -> &'static str {
+    match escalation {
+        Escalation::Sudo => "sudo",
+        Escalation::None => "none",
+    }
+}
+
+fn host_key_text(policy: &HostKeyPolicy) -> &str {
+    match policy {
+        HostKeyPolicy::Strict => "strict",
+        HostKeyPolicy::AcceptNew => "accept-new",
+        HostKeyPolicy::Pinned(fingerprint) => fingerprint,
+    }
+}
+
+// As the file's keys: `id`, `id_file`, `id_env`.
+fn text_source(key: &str, source: &TextSource) -> (String, Value) {
+    match source {
+        TextSource::Plain(text) => (key.to_owned(), json!(text)),
+        TextSource::File(path) => (format!("{key}_file"), json!(shown(path))),
+        TextSource::Variable(name) => (format!("{key}_env"), json!(name)),
+    }
+}
+
+fn activation_json(activation: &ActivationSource) -> Value {
+    match activation {
+        ActivationSource::Create { expires_in } => json!({ "expires_in": duration(*expires_in) }),
+        ActivationSource::Given { id, code } => {
+            Value::Object([text_source("id", id), text_source("code", code)].into_iter().collect())
+        }
+    }
+}
+
+fn environment_json(environment: &Environment) -> Value {
+    json!({
+        "name": environment.name,
+        "region": environment.region,
+        "role": environment.role,
+        "profile": environment.profile,
+        "instance_name": environment.instance_name.0,
+        "endpoint": environment.endpoint,
+        "agent_endpoint": environment.agent_endpoint,
+        "ca_bundle": environment.ca_bundle.as_deref().map(shown),
+        "activation": activation_json(&environment.activation),
+        "online_within": duration(environment.online_within),
+        "package": {
+            "source": environment.package.source,
+            "verify": environment.package.verify,
+            "keys": all_shown(&environment.package.keys),
+            "sha256": environment.package.sha256,
+        },
+    })
+}
+
+fn host_json(host: &HostSpec) -> Value {
+    json!({
+        "name": host.name,
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "identity": all_shown(&host.identities),
+        "become": host.escalation,
+        "environment": host.environment.name,
+        "groups": host.groups,
+        "instance_name": host.environment.instance_name.render(host),
+        "tags": host.tags,
+        "host_key": host_key_text(&host.host_key),
+        "known_hosts": all_shown(&host.known_hosts),
+        "limits": {
+            "connect": duration(host.limits.connect),
+            "command": duration(host.limits.command),
+            "host": duration(host.limits.host),
+        },
+    })
+}

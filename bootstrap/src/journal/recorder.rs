@@ -1,0 +1,195 @@
+//! The reader that writes a run into the journal. It never fails a run: what it could not write it
+//! keeps and tries again, and what is missing at the end is the journal's [`trouble`](super::Journal::trouble).
+//!
+//! Activations are written at once and through to the disk, because a killed run must not forget
+//! them. All else waits for the next tick, so that a fleet costs a transaction for each tick.
+
+use std::{collections::VecDeque, path::absolute};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::{Journal, process::Process};
+use crate::{
+    events::{Event, Reader, RunId},
+    report::{FleetReport, HostReport, Outcome},
+};
+
+/// What is kept at most while the journal can't be written: some events of each of thousands of hosts.
+const KEPT: usize = 65_536;
+
+/// Writes a run into the journal.
+#[derive(Debug)]
+pub struct Recorder {
+    journal: Journal,
+    waiting: VecDeque<(Timestamp, Event)>,
+    run: Option<RunId>,
+    failing: bool,
+    lost: usize,
+}
+
+impl Recorder {
+    pub(super) fn new(journal: Journal) -> Self {
+        Self { journal, waiting: VecDeque::new(), run: None, failing: false, lost: 0 }
+    }
+
+    fn flush(&mut self, to_disk: bool) {
+        let Some(run) = self.run.as_ref().filter(|_| !self.waiting.is_empty()) else { return };
+        let result = write(&mut self.journal.lock(), run, self.waiting.iter(), to_disk);
+        self.failing = result.is_err();
+        let trouble = match result {
+            Ok(()) => {
+                self.waiting.clear();
+                (self.lost > 0).then(|| format!("{} events are missing in it", self.lost))
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        let path = self.journal.path().display().to_string();
+        let trouble = trouble.map(|why| format!("journal {path} is incomplete: {why}"));
+        self.journal.note_trouble(trouble);
+    }
+}
+
+impl Reader for Recorder {
+    fn read(&mut self, at: Timestamp, event: &Event) {
+        if let Event::RunStarted { run, .. } = event {
+            self.run = Some(run.clone());
+        }
+        if self.waiting.len() >= KEPT {
+            self.waiting.pop_front();
+            self.lost += 1;
+        }
+        self.waiting.push_back((at, event.clone()));
+        let activation = matches!(
+            event,
+            Event::ActivationCreated { .. } | Event::ActivationDeleted { .. } | Event::ActivationLeft { .. }
+        );
+        if activation || matches!(event, Event::RunStarted { .. } | Event::RunDone(_)) {
+            self.flush(activation);
+        }
+    }
+
+    fn tick(&mut self) {
+        // A journal that fails may make each try wait; the next activation or the end tries again.
+        if !self.failing {
+            self.flush(false);
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.flush(false);
+    }
+}
+
+/// Writes the events in one transaction: all of them, or none.
+fn write<'a>(
+    connection: &mut Connection,
+    run: &RunId,
+    events: impl Iterator<Item = &'a (Timestamp, Event)>,
+    to_disk: bool,
+) -> rusqlite::Result<()> {
+    // With a write-ahead log, NORMAL survives a killed process, and FULL a power cut as well.
+    connection.pragma_update(None, "synchronous", if to_disk { "FULL" } else { "NORMAL" })?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (at, event) in events {
+        record(&transaction, run.as_str(), at.as_millisecond(), event)?;
+    }
+    transaction.commit()
+}
+
+fn record(connection: &Connection, run: &str, at: i64, event: &Event) -> rusqlite::Result<()> {
+    match event {
+        Event::RunStarted { inventory, hosts, dry_run, .. } => {
+            // Absolute, because it is read from elsewhere.
+            let inventory = absolute(inventory).unwrap_or_else(|_| inventory.clone());
+            start(connection, run, at, &inventory.to_string_lossy(), *dry_run)?;
+            for (position, (host, environment)) in (0_i64..).zip(hosts) {
+                let sql = "INSERT INTO hosts (run, position, name, environment) VALUES (?, ?, ?, ?)";
+                let values = params![run, position, host.as_str(), environment.as_str()];
+                connection.prepare_cached(sql)?.execute(values)?;
+            }
+        }
+        Event::Step { host, step } => {
+            let sql = "UPDATE hosts SET step = ? WHERE run = ? AND name = ?";
+            connection.prepare_cached(sql)?.execute(params![step.word(), run, host.as_str()])?;
+        }
+        Event::Done { host, action } => did(connection, run, at, host.as_str(), action)?,
+        Event::ActivationCreated { environment, id, limit } => {
+            let sql = "INSERT INTO activations (id, run, environment, registrations, created) VALUES (?, ?, ?, ?, ?) \
+                       ON CONFLICT DO NOTHING";
+            connection.execute(sql, params![id, run, environment.as_str(), limit, at])?;
+        }
+        Event::ActivationDeleted { id } => {
+            let sql = "UPDATE activations SET deleted = ?, why_left = NULL WHERE id = ?";
+            connection.execute(sql, params![at, id])?;
+        }
+        Event::ActivationLeft { id, why } => {
+            connection.execute("UPDATE activations SET why_left = ? WHERE id = ?", params![why, id])?;
+        }
+        Event::Interrupted => {
+            connection.execute("UPDATE runs SET interrupted = 1 WHERE id = ?", [run])?;
+        }
+        Event::HostDone(report) => {
+            host_ended(connection, run, report)?;
+            if report.outcome == Outcome::Planned {
+                for action in &report.actions {
+                    did(connection, run, at, report.host.as_str(), action)?;
+                }
+            }
+        }
+        Event::RunDone(report) => run_ended(connection, run, at, report)?,
+        Event::Planned { .. } | Event::Warning { .. } => {}
+    }
+    Ok(())
+}
+
+fn start(
+    connection: &Connection,
+    run: &str,
+    at: i64,
+    inventory: &str,
+    dry_run: bool,
+) -> rusqlite::Result<()> {
+    let process = Process::current();
+    let started = process.started.and_then(|ticks| i64::try_from(ticks).ok());
+    let sql = "INSERT INTO runs (id, inventory, started, dry_run, machine, boot, pid_space, pid, pid_started) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let (machine, boot, pid_space) = (process.machine, process.boot, process.pid_space);
+    let values = params![run, inventory, at, dry_run, machine, boot, pid_space, process.pid, started];
+    connection.execute(sql, values).map(drop)
+}
+
+fn did(connection: &Connection, run: &str, at: i64, host: &str, sentence: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO actions (run, host, seq, step, sentence, at) SELECT ?1, ?2, \
+               (SELECT count(*) + 1 FROM actions WHERE run = ?1 AND host = ?2), step, ?3, ?4 \
+               FROM hosts WHERE run = ?1 AND name = ?2";
+    connection.prepare_cached(sql)?.execute(params![run, host, sentence, at]).map(drop)
+}
+
+fn host_ended(connection: &Connection, run: &str, report: &HostReport) -> rusqlite::Result<()> {
+    let (step, why, hint) = match &report.outcome {
+        Outcome::Online { .. } | Outcome::Planned => (None, None, None),
+        Outcome::Registered { why, hint } | Outcome::Unreachable { why, hint } => {
+            (None, Some(why), Some(hint))
+        }
+        Outcome::Failed { step, why, hint, .. } => (Some(step.word()), Some(why), Some(hint)),
+        Outcome::Skipped { why } => (None, Some(why), None),
+    };
+    let sql = "UPDATE hosts SET step = coalesce(?3, step), outcome = ?4, changed = ?5, node = ?6, why = ?7, \
+               hint = ?8, elapsed = ?9, execs = ?10 WHERE run = ?1 AND name = ?2";
+    let elapsed = i64::try_from(report.elapsed.as_millis()).unwrap_or(i64::MAX);
+    let (host, outcome, changed) = (report.host.as_str(), report.outcome.word(), report.changed());
+    let values = params![run, host, step, outcome, changed, report.node, why, hint, elapsed, report.execs];
+    connection.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+fn run_ended(connection: &Connection, run: &str, at: i64, report: &FleetReport) -> rusqlite::Result<()> {
+    // Hosts that never started are only in the fleet's report.
+    for host in &report.hosts {
+        host_ended(connection, run, host)?;
+    }
+    let sql = "UPDATE runs SET ended = ?, interrupted = max(interrupted, ?) WHERE id = ?";
+    connection.execute(sql, params![at, report.interrupted, run]).map(drop)
+}

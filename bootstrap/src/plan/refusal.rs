@@ -1,0 +1,123 @@
+//! Why a host is left as it is: what was found, and what its operator can do.
+
+use targets::{Arch, PackageFormat, ServiceManager};
+
+use crate::{actions::ConfigureError, facts::Root, ssm::ManagedNodeId};
+
+/// Why nothing is done on a host.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// No root rights; and the login user.
+    #[error("{}", root_text(.0, .1))]
+    Root(Root, String),
+    /// The agent does not support the distribution.
+    #[error("{0}")]
+    Distribution(String),
+    /// The agent's package brings no service for what starts services here.
+    #[error("{1}")]
+    ServiceManager(ServiceManager, &'static str),
+    /// The agent is there as a snap.
+    #[error("the agent is installed as a snap")]
+    Snap,
+    /// The package manager did not say an architecture we know.
+    #[error("the architecture of its userland is not known ({} package manager, kernel {machine})", .format.extension())]
+    Architecture {
+        /// Whose word was asked for.
+        format: PackageFormat,
+        /// `uname -m`.
+        machine: String,
+    },
+    /// AWS publishes no such package.
+    #[error("there is no {} package of the agent for {arch}", .format.extension())]
+    NoPackage {
+        /// The userland's architecture.
+        arch: Arch,
+        /// The distribution's package format.
+        format: PackageFormat,
+    },
+    /// The clock is too far off.
+    #[error("its clock is {} s {} the controller's", .ahead_seconds.unsigned_abs(), if *.ahead_seconds > 0 { "ahead of" } else { "behind" })]
+    Clock {
+        /// Seconds ahead of the controller.
+        ahead_seconds: i64,
+    },
+    /// Not enough room.
+    #[error("{path} has {free_kib} KiB free, {needed_kib} KiB are needed")]
+    DiskFull {
+        /// Where.
+        path: &'static str,
+        /// What is free.
+        free_kib: u64,
+        /// What is needed.
+        needed_kib: u64,
+    },
+    /// The agent's configuration cannot be merged.
+    #[error(transparent)]
+    Configuration(#[from] ConfigureError),
+    /// Registered in another Region.
+    #[error("it is registered as {node} in {found}, its environment is in {wanted}")]
+    OtherRegion {
+        /// The node.
+        node: ManagedNodeId,
+        /// Where it is.
+        found: String,
+        /// Where it should be.
+        wanted: String,
+    },
+    /// Registered in another environment.
+    #[error("it is registered as {node} in environment {found}, not {wanted}")]
+    OtherEnvironment {
+        /// The node.
+        node: ManagedNodeId,
+        /// Where it is.
+        found: String,
+        /// Where it should be.
+        wanted: String,
+    },
+    /// Registered with another IAM role.
+    #[error("it is registered as {node} with role {found}, not {wanted}")]
+    OtherRole {
+        /// The node.
+        node: ManagedNodeId,
+        /// The role it has.
+        found: String,
+        /// The role of its environment.
+        wanted: String,
+    },
+}
+
+fn root_text(root: &Root, user: &str) -> String {
+    match root {
+        Root::Yes => format!("{user} is root"),
+        Root::NotRoot => format!("{user} is not root, and `become` is \"none\""),
+        Root::NoSudo => format!("{user} is not root, and the host has no sudo"),
+        Root::Refused(words) => format!("{user} may not use sudo without a password: {words}"),
+    }
+}
+
+impl Refusal {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Root(Root::NotRoot, _) => "set `become = \"sudo\"`, or log in as root".to_owned(),
+            Self::Root(_, user) => format!(
+                "allow it by a file in /etc/sudoers.d with the line `{user} ALL=(root) NOPASSWD: ALL`, or log in as root with `user = \"root\"`"
+            ),
+            Self::Distribution(_) | Self::ServiceManager(..) => {
+                "take the host out of the inventory, or move it to a distribution that AWS supports for the agent".to_owned()
+            }
+            Self::Snap => "remove it with `snap remove amazon-ssm-agent`; this run then installs the package".to_owned(),
+            Self::Architecture { .. } | Self::NoPackage { .. } => {
+                "take the host out of the inventory; AWS publishes packages for x86_64, arm64 and, as deb only, 32-bit arm".to_owned()
+            }
+            Self::Clock { .. } => {
+                "set the clock (`timedatectl set-ntp true`), since AWS refuses signatures that are 5 minutes off".to_owned()
+            }
+            Self::DiskFull { .. } => "free some space on the host and run the same command again".to_owned(),
+            Self::Configuration(_) => "mend that file on the host, or move it away; it is left as it is".to_owned(),
+            Self::OtherRegion { node, .. } | Self::OtherEnvironment { node, .. } | Self::OtherRole { node, .. } => format!(
+                "move the host to that environment in the inventory; or, if it shall change over, deregister {node} there and run `amazon-ssm-agent -register -clear` on the host"
+            ),
+        }
+    }
+}

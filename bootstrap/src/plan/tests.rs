@@ -1,0 +1,203 @@
+use jiff::Timestamp;
+use targets::{OsRelease, ServiceManager};
+
+use super::*;
+use crate::{
+    facts::{FreeSpace, Registration, Unit},
+    inventory::HostSpec,
+};
+
+const NODE: &str = "mi-0123456789abcdef0";
+
+fn node() -> ManagedNodeId {
+    NODE.parse().unwrap()
+}
+
+fn package() -> PackageFile {
+    PackageFile {
+        format: PackageFormat::Deb,
+        version: "3.3.1000.0".parse().unwrap(),
+        file_name: "amazon-ssm-agent-3.3.1000.0-abc.deb".into(),
+        sha256: "abc".into(),
+        size: 30 << 20,
+    }
+}
+
+fn host() -> HostSpec {
+    HostSpec::for_test("web-1", "dev")
+}
+
+fn fresh() -> Facts {
+    Facts {
+        root: Root::Yes,
+        os: OsRelease::parse("ID=debian\nVERSION_ID=12\n"),
+        kernel_machine: "x86_64".into(),
+        dpkg_arch: Some("amd64".into()),
+        rpm_arch: None,
+        service: ServiceManager::Systemd,
+        agent: Agent::Absent,
+        unit: Unit::default(),
+        registration: None,
+        saved_vault: SavedVault::None,
+        config: None,
+        free: FreeSpace { state_kib: Some(10 << 20), system_kib: Some(10 << 20) },
+        clock_ahead_seconds: 0,
+        staged: vec![],
+    }
+}
+
+fn converged() -> Facts {
+    Facts {
+        agent: Agent::Installed("3.3.1000.0".parse().unwrap()),
+        unit: Unit { active: true, enabled: true },
+        registration: Some(Registration { node: node(), region: host().environment.region.clone() }),
+        config: Some(r#"{"Identity":{"ConsumptionOrder":["OnPrem"]}}"#.into()),
+        ..fresh()
+    }
+}
+
+fn record(ping: PingStatus) -> NodeRecord {
+    NodeRecord {
+        id: node(),
+        ping,
+        last_ping: Some(Timestamp::UNIX_EPOCH),
+        agent_version: None,
+        iam_role: Some(host().environment.role.clone()),
+        activation_id: None,
+        name: None,
+        computer_name: None,
+    }
+}
+
+fn known() -> Standing {
+    Standing::Known(record(PingStatus::Online), node_tags(&host()))
+}
+
+/// The first word of each action's sentence.
+fn verbs(facts: &Facts, standing: &Standing) -> Vec<String> {
+    let actions = plan(facts, &host(), &package(), standing).unwrap();
+    actions.iter().map(|action| action.sentence().split(' ').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_fresh_host_is_configured_before_the_package_starts_the_agent() {
+    let expected = ["send", "write", "install", "register", "enable", "tag"];
+    assert_eq!(verbs(&fresh(), &Standing::Unregistered), expected);
+}
+
+#[test]
+fn a_converged_host_needs_nothing() {
+    assert_eq!(plan(&converged(), &host(), &package(), &known()).unwrap(), []);
+}
+
+#[test]
+fn a_package_that_is_already_there_is_not_sent_again() {
+    let facts = Facts { staged: vec![package().file_name], ..fresh() };
+    assert!(!verbs(&facts, &Standing::Unregistered).contains(&"send".to_owned()));
+}
+
+#[test]
+fn a_newer_agent_stays() {
+    let facts = Facts { agent: Agent::Installed("3.3.2000.0".parse().unwrap()), ..converged() };
+    assert_eq!(plan(&facts, &host(), &package(), &known()).unwrap(), []);
+}
+
+#[test]
+fn an_older_or_broken_agent_is_replaced_and_its_registration_kept() {
+    let older = Facts { agent: Agent::Installed("3.3.987.0".parse().unwrap()), ..converged() };
+    assert_eq!(verbs(&older, &known()), ["send", "upgrade", "enable"]);
+    let broken = Facts { agent: Agent::Broken, ..converged() };
+    assert_eq!(verbs(&broken, &known()), ["send", "install", "enable"]);
+}
+
+#[test]
+fn a_stopped_agent_is_started_without_a_new_registration() {
+    let facts = Facts { unit: Unit { active: false, enabled: true }, ..converged() };
+    assert_eq!(verbs(&facts, &known()), ["enable"]);
+}
+
+#[test]
+fn a_running_agent_that_ssm_does_not_hear_is_restarted() {
+    let standing = Standing::Known(record(PingStatus::ConnectionLost), node_tags(&host()));
+    assert_eq!(verbs(&converged(), &standing), ["restart"]);
+}
+
+#[test]
+fn a_node_that_ssm_does_not_know_is_registered_again() {
+    assert_eq!(verbs(&converged(), &Standing::Unknown(node())), ["register", "enable", "tag"]);
+}
+
+#[test]
+fn a_cut_off_registration_is_put_back_before_anything_else_is_done_with_it() {
+    let saved = Registration { node: node(), region: host().environment.region.clone() };
+    let facts = Facts { registration: None, saved_vault: SavedVault::Left(Some(saved)), ..converged() };
+    let actions = plan(&facts, &host(), &package(), &known()).unwrap();
+    assert_eq!(actions.first(), Some(&Action::SettleVault(SettleVault { restore: true })));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Register(_))));
+}
+
+#[test]
+fn only_tags_that_differ_are_set() {
+    let mut tags = node_tags(&host());
+    tags.insert("Name".into(), "old".into());
+    assert_eq!(verbs(&converged(), &Standing::Known(record(PingStatus::Online), tags)), ["tag"]);
+}
+
+#[test]
+fn a_host_registered_elsewhere_is_refused_with_where() {
+    let mut facts = converged();
+    facts.registration = Some(Registration { node: node(), region: "ap-south-1".into() });
+    let refusal = plan(&facts, &host(), &package(), &known()).unwrap_err();
+    assert!(refusal.to_string().contains("ap-south-1"), "{refusal}");
+
+    let mut tags = node_tags(&host());
+    tags.insert(ENVIRONMENT_TAG.into(), "prod".into());
+    let other = Standing::Known(record(PingStatus::Online), tags);
+    assert!(matches!(plan(&converged(), &host(), &package(), &other), Err(Refusal::OtherEnvironment { .. })));
+
+    let mut other = record(PingStatus::Online);
+    other.iam_role = Some("SomeoneElses".into());
+    let other = Standing::Known(other, node_tags(&host()));
+    assert!(matches!(plan(&converged(), &host(), &package(), &other), Err(Refusal::OtherRole { .. })));
+}
+
+#[test]
+fn a_full_disk_is_refused_before_anything_is_sent() {
+    let mut facts = fresh();
+    facts.free.system_kib = Some(1024);
+    let refusal = plan(&facts, &host(), &package(), &Standing::Unregistered).unwrap_err();
+    assert_eq!(refusal.to_string(), "/usr has 1024 KiB free, 122880 KiB are needed");
+    // A converged host needs no room.
+    let mut facts = converged();
+    facts.free.system_kib = Some(1024);
+    assert_eq!(plan(&facts, &host(), &package(), &known()).unwrap(), []);
+}
+
+#[test]
+fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
+    let refuse = |change: fn(&mut Facts)| {
+        let mut facts = fresh();
+        change(&mut facts);
+        let refusal = admit(&facts, &host()).unwrap_err();
+        assert!(!refusal.hint().is_empty());
+        refusal.to_string()
+    };
+    let sudo = refuse(|facts| facts.root = Root::Refused("sudo: a password is required".into()));
+    assert!(sudo.ends_with("may not use sudo without a password: sudo: a password is required"), "{sudo}");
+    assert!(refuse(|facts| facts.os = OsRelease::parse("ID=alpine\nPRETTY_NAME=\"Alpine Linux v3.20\"\n")).contains("Alpine"));
+    assert!(refuse(|facts| facts.service = ServiceManager::OpenRc).contains("systemd"));
+    assert!(refuse(|facts| facts.agent = Agent::Snap).contains("snap"));
+    assert!(refuse(|facts| facts.dpkg_arch = None).contains("x86_64"));
+    let fedora_on_arm = refuse(|facts| {
+        facts.os = OsRelease::parse("ID=fedora\n");
+        facts.rpm_arch = Some("armv7hl".into());
+    });
+    assert!(fedora_on_arm.contains("no rpm package"), "{fedora_on_arm}");
+    assert_eq!(refuse(|facts| facts.clock_ahead_seconds = -3600), "its clock is 3600 s behind the controller's");
+}
+
+#[test]
+fn the_userland_decides_the_package_and_never_the_kernel() {
+    let facts = Facts { kernel_machine: "aarch64".into(), dpkg_arch: Some("armhf".into()), ..fresh() };
+    assert_eq!(admit(&facts, &host()), Ok((Arch::Armv7, PackageFormat::Deb)));
+}

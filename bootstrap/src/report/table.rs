@@ -1,0 +1,243 @@
+//! The end of a run, for a person: a table of the hosts, then why each bad one is bad, then the
+//! counts. What needs the operator is last, next to the prompt, however large the fleet.
+
+use std::{fmt::Write, path::Path};
+
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+
+use super::{FleetReport, HostReport, Outcome};
+use crate::display::{Paint, clean, elapsed, plural};
+
+/// With more hosts than this, those that are as wanted are only counted.
+const LISTED: usize = 60;
+
+/// How the table is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// With colours.
+    pub color: bool,
+    /// The terminal's columns; as wide as it needs to be without.
+    pub width: Option<u16>,
+    /// Every host in the table, however many.
+    pub every_host: bool,
+    /// The inventory's file, for the commands that are suggested.
+    pub inventory: &'a Path,
+}
+
+/// The report as text, with a line break at its end.
+#[must_use]
+pub fn render(report: &FleetReport, look: Look<'_>) -> String {
+    let mut text = String::new();
+    if report.dry_run {
+        plans(&mut text, report, look);
+    } else {
+        table(&mut text, report, look);
+    }
+    troubles(&mut text, report, Paint(look.color));
+    activations(&mut text, report, look);
+    text.push_str(&counts(report));
+    text.push('\n');
+    text
+}
+
+/// The counting line, without a line break.
+#[must_use]
+pub fn counts(report: &FleetReport) -> String {
+    let count = |word| report.count(word);
+    let good = if report.dry_run {
+        let idle = report.hosts.iter().filter(|host| is_idle(host)).count();
+        format!("{} to change, {idle} as wanted", count("planned").saturating_sub(idle))
+    } else {
+        let changed = Outcome::Online { changed: true };
+        let changed = report.hosts.iter().filter(|host| host.outcome == changed).count();
+        let online = count("online");
+        let unchanged = online.saturating_sub(changed);
+        format!(
+            "{online} online ({changed} changed, {unchanged} unchanged), {} registered",
+            count("registered")
+        )
+    };
+    let mut line = format!(
+        "{}: {good}, {} failed, {} unreachable, {} skipped in {}",
+        plural(report.hosts.len(), "host"),
+        count("failed"),
+        count("unreachable"),
+        count("skipped"),
+        elapsed(report.elapsed),
+    );
+    if report.interrupted {
+        line.push_str("; interrupted");
+    }
+    if report.dry_run {
+        line.push_str("; nothing was changed");
+    }
+    line
+}
+
+impl HostReport {
+    /// Was anything changed on the host in this run, however it ended?
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        match self.outcome {
+            Outcome::Online { changed } => changed,
+            Outcome::Planned => false,
+            _ => !self.actions.is_empty(),
+        }
+    }
+}
+
+/// A table without lines between its cells; its durations are aligned to the right.
+pub(crate) fn grid(header: &[&str], width: Option<u16>, color: bool) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).force_no_tty();
+    table.set_header(header.iter().map(|name| match *name {
+        "TIME" => Cell::new(name).set_alignment(CellAlignment::Right),
+        name => Cell::new(name),
+    }));
+    if color {
+        table.enforce_styling();
+    }
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table
+}
+
+/// The table as lines that end with their last letter.
+pub(crate) fn lines(mut table: Table) -> String {
+    let last = table.column_count().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index == last { 0 } else { 2 }));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn is_idle(host: &HostReport) -> bool {
+    host.outcome == Outcome::Planned && host.actions.is_empty()
+}
+
+/// Good hosts first and in the inventory's order, then the bad ones by how much the run did to them.
+fn rank(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Online { .. } | Outcome::Planned => 0,
+        Outcome::Skipped { .. } => 1,
+        Outcome::Unreachable { .. } => 2,
+        Outcome::Registered { .. } => 3,
+        Outcome::Failed { .. } => 4,
+    }
+}
+
+fn table(text: &mut String, report: &FleetReport, look: Look<'_>) {
+    let everyone = look.every_host || report.hosts.len() <= LISTED;
+    let mut hosts: Vec<_> = report.hosts.iter().filter(|host| everyone || !host.outcome.is_good()).collect();
+    hosts.sort_by_key(|host| rank(&host.outcome));
+    if !hosts.is_empty() {
+        let header = ["HOST", "ENVIRONMENT", "OUTCOME", "CHANGES", "NODE", "TIME"];
+        let mut table = grid(&header, look.width, look.color);
+        for host in &hosts {
+            table.add_row(row(host));
+        }
+        text.push_str(&lines(table));
+        text.push('\n');
+    }
+    unlisted(text, report, report.hosts.len() - hosts.len(), "online");
+}
+
+fn unlisted(text: &mut String, report: &FleetReport, hidden: usize, word: &str) {
+    if hidden > 0 {
+        let hosts = plural(hidden, "host");
+        writeln!(text, "{hosts} {word}, not listed; `bootstrap history {}` lists every host\n", report.run)
+            .ok();
+    }
+}
+
+fn row(host: &HostReport) -> Vec<Cell> {
+    let color = match host.outcome {
+        Outcome::Online { .. } | Outcome::Planned => Color::Green,
+        Outcome::Skipped { .. } => Color::Yellow,
+        _ => Color::Red,
+    };
+    let changes = match (&host.outcome, host.changed()) {
+        (Outcome::Unreachable { .. } | Outcome::Skipped { .. }, false) => "",
+        (_, true) => "changed",
+        (_, false) => "unchanged",
+    };
+    let never_started = matches!(host.outcome, Outcome::Skipped { .. });
+    let time = if never_started { "-".to_owned() } else { elapsed(host.elapsed) };
+    vec![
+        Cell::new(&host.host),
+        Cell::new(&host.environment),
+        Cell::new(host.outcome.word()).fg(color),
+        Cell::new(changes),
+        Cell::new(clean(host.node.as_deref().unwrap_or("-"))),
+        Cell::new(time).set_alignment(CellAlignment::Right),
+    ]
+}
+
+/// The plan of each host; hosts with the same plan share it.
+fn plans(text: &mut String, report: &FleetReport, look: Look<'_>) {
+    let planned = || report.hosts.iter().filter(|host| host.outcome == Outcome::Planned);
+    let everyone = look.every_host || report.hosts.len() <= LISTED;
+    let hosts: Vec<_> = planned().filter(|host| everyone || !is_idle(host)).collect();
+    let hidden = planned().count() - hosts.len();
+    for host in hosts {
+        let remark = if is_idle(host) { " nothing to do" } else { "" };
+        writeln!(text, "{} ({}):{remark}", host.host, host.environment).ok();
+        for (number, action) in (1..).zip(&host.actions) {
+            writeln!(text, "  {number}. {}", clean(action)).ok();
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    unlisted(text, report, hidden, "as wanted");
+}
+
+/// A block for each way in which hosts are bad: a fleet behind one dead link has one cause, not 200.
+fn troubles(text: &mut String, report: &FleetReport, paint: Paint) {
+    let mut blocks: Vec<(Vec<&str>, &Outcome)> = Vec::new();
+    for host in report.hosts.iter().filter(|host| !host.outcome.is_good()) {
+        match blocks.iter_mut().find(|(_, outcome)| **outcome == host.outcome) {
+            Some((names, _)) => names.push(host.host.as_str()),
+            None => blocks.push((vec![host.host.as_str()], &host.outcome)),
+        }
+    }
+    blocks.sort_by_key(|(_, outcome)| rank(outcome));
+    for (names, outcome) in blocks {
+        let (step, why, lines, hint): (_, _, &[String], _) = match outcome {
+            Outcome::Registered { why, hint } => ("registered, not online", why, &[], Some(hint)),
+            Outcome::Failed { step, why, lines, hint } => (step.word(), why, lines, Some(hint)),
+            Outcome::Unreachable { why, hint } => ("unreachable", why, &[], Some(hint)),
+            Outcome::Skipped { why } => ("skipped", why, &[], None),
+            Outcome::Online { .. } | Outcome::Planned => continue,
+        };
+        writeln!(text, "{}: {step}: {}", paint.bad(&names.join(", ")), clean(why)).ok();
+        for line in lines {
+            writeln!(text, "{}", paint.faint(&format!("    {}", clean(line)))).ok();
+        }
+        if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
+            writeln!(text, "  {} {}", paint.note("hint:"), clean(hint)).ok();
+        }
+        text.push('\n');
+    }
+}
+
+fn activations(text: &mut String, report: &FleetReport, look: Look<'_>) {
+    if report.activations_left.is_empty() {
+        return;
+    }
+    let head = Paint(look.color).note(&plural(report.activations_left.len(), "activation"));
+    writeln!(text, "{head} could not be deleted: {}", report.activations_left.join(", ")).ok();
+    let inventory = look.inventory.display();
+    writeln!(text, "  hint: remove with `bootstrap activations gc --inventory {inventory}`\n").ok();
+}
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

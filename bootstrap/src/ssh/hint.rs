@@ -1,0 +1,104 @@
+//! What an operator can do about a failed login. Apart from the errors, because these are texts, and
+//! some are put together from what is known of the case.
+
+use super::{
+    error::{ConnectError, Phase},
+    fingerprint::Fingerprint,
+    known_hosts::KnownKey,
+};
+
+impl ConnectError {
+    /// What the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unresolved { .. } => "check `address` in the inventory, and DNS".to_owned(),
+            Self::Refused { peer } => {
+                format!("see that sshd runs there and listens on port {}, or set `port`", peer.port)
+            }
+            Self::Unreachable { .. } => "check the route to the host: VPN, gateway, is it switched on?".to_owned(),
+            Self::TimedOut { phase: Phase::Connect, .. } => {
+                "is the host switched on? A firewall that drops packets looks the same".to_owned()
+            }
+            Self::TimedOut { .. } => {
+                "the host accepts connections but is stuck or overloaded; look at its console, or raise `limits.connect`".to_owned()
+            }
+            Self::NotSsh { .. } => "another service has this port; set `port` in the inventory".to_owned(),
+            Self::NoCommonAlgorithm { .. } => {
+                "the SSH server is very old or very restricted; update it, or allow current algorithms in its sshd_config".to_owned()
+            }
+            Self::AuthenticationRefused { user, tried, methods, partly, .. } => {
+                authentication_hint(user, tried, methods, *partly)
+            }
+            Self::Closed { .. } => {
+                "the server hangs up early when it has too many logins at once (MaxStartups), blocks this address \
+                 (PerSourcePenalties, fail2ban, tcpd) or is starting; look at its log"
+                    .to_owned()
+            }
+            Self::Protocol { .. } => "try `ssh -v` to the same host, and look at the server's log".to_owned(),
+            Self::KnownHosts { source, .. } => source.hint(),
+            Self::HostKeyUnknown { .. }
+            | Self::HostKeyChanged { .. }
+            | Self::HostKeyMismatch { .. }
+            | Self::HostKeyRevoked { .. } => self.host_key_hint(),
+        }
+    }
+
+    fn host_key_hint(&self) -> String {
+        match self {
+            Self::HostKeyUnknown { peer, offered, authority } => {
+                let certificates = authority.as_ref().map_or_else(String::new, |known| {
+                    format!(
+                        " ({}:{} names an authority for the host's certificate; host certificates are not supported)",
+                        known.file.display(),
+                        known.line
+                    )
+                });
+                format!(
+                    "compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on the host, then `ssh-keyscan -p {} {} >> ~/.ssh/known_hosts`, \
+                     or pin it with `host_key = \"{}\"`, or trust first contacts with `host_key = \"accept-new\"`{certificates}",
+                    peer.port,
+                    peer.address,
+                    offered.sha256()
+                )
+            }
+            Self::HostKeyChanged { peer, known, .. } => {
+                let remedies: Vec<String> = files(known)
+                    .map(|file| format!("`ssh-keygen -R '{}' -f {file}`", peer.known_as()))
+                    .collect();
+                format!(
+                    "if the host was reinstalled, verify the new key on it and forget the old one with {}; if not, somebody may be in between",
+                    remedies.join(" and ")
+                )
+            }
+            Self::HostKeyMismatch { .. } => "if the host was reinstalled, verify its new key with \
+                `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on it and correct `host_key`; if not, somebody may be in between"
+                .to_owned(),
+            _ => "make new host keys on the host (`ssh-keygen -A` after removing the old ones) and record them".to_owned(),
+        }
+    }
+}
+
+fn authentication_hint(user: &str, tried: &[Fingerprint], methods: &[&str], partly: bool) -> String {
+    if partly {
+        format!(
+            "the key is right, but the server wants more than a key; allow `{user}` to log in with a key alone"
+        )
+    } else if !methods.is_empty() && !methods.contains(&"publickey") {
+        "the server does not take keys: set `PubkeyAuthentication yes` in its sshd_config".to_owned()
+    } else if tried.is_empty() {
+        "no private key is given: set `identity` in the inventory".to_owned()
+    } else {
+        format!(
+            "put the public key in ~{user}/.ssh/authorized_keys on the host (`ssh-copy-id`), or correct `user` or `identity`; \
+             if it is there, look at the permissions of ~{user}/.ssh and at the server's log"
+        )
+    }
+}
+
+/// The files of some known keys, each once.
+fn files(known: &[KnownKey]) -> impl Iterator<Item = String> {
+    let mut files: Vec<String> = known.iter().map(|known| known.file.display().to_string()).collect();
+    files.dedup();
+    files.into_iter()
+}

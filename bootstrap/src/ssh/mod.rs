@@ -1,0 +1,28 @@
+//! Machines over SSH: connecting, proving who is who on both sides, and running commands.
+//!
+//! This is the only module that knows russh. It implements [`Host`](crate::host::Host), so that the
+//! steps need not know that there is a network; every way in which a network, a server or a key can
+//! fail has its own name and remedy in [`ConnectError`].
+
+mod authenticate;
+mod capture;
+mod client;
+mod connect;
+mod error;
+mod fingerprint;
+mod hint;
+mod keys;
+mod known_hosts;
+mod passphrase;
+mod session;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use connect::{HANDSHAKES, SshConnector};
+pub use error::{ConnectError, Peer, Phase};
+pub use fingerprint::Fingerprint;
+pub use keys::{KeyError, KeyRing};
+pub use known_hosts::{KnownHostsError, KnownKey};
+pub use passphrase::{FromDescriptor, FromTerminal, PassphraseError, PassphraseSource};
+pub use session::SshHost;

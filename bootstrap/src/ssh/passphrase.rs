@@ -1,0 +1,88 @@
+//! Where the passphrases of encrypted keys come from. Apart from the keys, because a person at a
+//! terminal may mistype and be asked again, and a file descriptor may not.
+
+use std::{fs, io, path::Path};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// As many tries as `ssh` gives.
+const TRIES: usize = 3;
+
+/// Someone who knows passphrases.
+pub trait PassphraseSource {
+    /// The passphrase to try on a key file, counting tries from 0; `None` when there is nothing more to try.
+    fn passphrase(&mut self, key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError>;
+}
+
+/// A passphrase that could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// Nobody can be asked.
+    #[error("there is no terminal to ask for the passphrase")]
+    Terminal(#[source] io::Error),
+    /// `--passphrase-fd` names something unreadable.
+    #[error("file descriptor {number} cannot be read")]
+    Descriptor {
+        /// The number given.
+        number: u32,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl PassphraseError {
+    /// What the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Terminal(_) => {
+                "give the passphrase by `--passphrase-fd N`, or run at a terminal".to_owned()
+            }
+            Self::Descriptor { number, .. } => {
+                format!(
+                    "open the descriptor for bootstrap, as in `bootstrap --passphrase-fd {number} {number}< FILE`"
+                )
+            }
+        }
+    }
+}
+
+/// Asks on the terminal, without echo, three times at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FromTerminal;
+
+impl PassphraseSource for FromTerminal {
+    fn passphrase(&mut self, key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError> {
+        if attempt >= TRIES {
+            return Ok(None);
+        }
+        let again = if attempt == 0 { "" } else { "That passphrase is wrong. " };
+        rpassword::prompt_password(format!("{again}Enter passphrase for {}: ", key.display()))
+            .map(|text| Some(text.into()))
+            .map_err(PassphraseError::Terminal)
+    }
+}
+
+/// Passphrases, one a line, from an inherited file descriptor; each is tried on each encrypted key.
+#[derive(Debug)]
+pub struct FromDescriptor {
+    lines: Vec<SecretString>,
+}
+
+impl FromDescriptor {
+    /// Reads the descriptor to its end.
+    pub fn read(number: u32) -> Result<Self, PassphraseError> {
+        // Opening it by its name in /proc needs no unsafe claim that the number is ours to own.
+        let text = fs::read_to_string(format!("/proc/self/fd/{number}"))
+            .map(SecretString::from)
+            .map_err(|source| PassphraseError::Descriptor { number, source })?;
+        let lines = text.expose_secret().lines().map(SecretString::from).collect();
+        Ok(Self { lines })
+    }
+}
+
+impl PassphraseSource for FromDescriptor {
+    fn passphrase(&mut self, _key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError> {
+        Ok(self.lines.get(attempt).cloned())
+    }
+}

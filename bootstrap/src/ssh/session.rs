@@ -1,0 +1,198 @@
+//! A logged-in host and the commands run on it. One connection, one channel per command.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use russh::{
+    ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Error,
+    client::{Handle, Msg},
+};
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use super::{
+    capture::Capture,
+    client::{Client, Ledger},
+    socket::Lifeline,
+};
+use crate::host::{Command, Host, HostError, Output, Privilege};
+
+/// A daemon that a command leaves behind may hold its stdout open for ever. Once the exit status is
+/// there, silence this long is the end.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long a leave-taking may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// `SSH_EXTENDED_DATA_STDERR`, RFC 4254 5.2.
+const STDERR: u32 = 1;
+
+/// A machine reached over SSH. Dropped, it drops its connection.
+#[derive(Debug)]
+pub struct SshHost {
+    /// `None` once lost or given up.
+    connection: Option<Connection>,
+    sudo: bool,
+}
+
+/// What is needed to talk, and to stop talking.
+pub(super) struct Connection {
+    handle: Handle<Client>,
+    ledger: Arc<Ledger>,
+    _lifeline: Lifeline,
+}
+
+impl Connection {
+    /// A connection that is logged in.
+    pub(super) fn new(handle: Handle<Client>, ledger: Arc<Ledger>, lifeline: Lifeline) -> Self {
+        Self { handle, ledger, _lifeline: lifeline }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl SshHost {
+    /// A host; `sudo` if root's rights need it.
+    pub(super) fn new(connection: Connection, sudo: bool) -> Self {
+        Self { connection: Some(connection), sudo }
+    }
+
+    /// Takes leave of the host, politely but not for long.
+    pub async fn close(mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let parting = async {
+            let said = connection.handle.disconnect(Disconnect::ByApplication, "done", "").await;
+            if said.is_ok() {
+                // Resolves when the session has sent everything and is over; how is of no interest now.
+                connection.handle.await.ok();
+            }
+        };
+        // Too slow a host is simply left: the lifeline drops at the end of this function.
+        timeout(FAREWELL, parting).await.ok();
+    }
+}
+
+impl Host for SshHost {
+    async fn run(
+        &mut self,
+        command: &Command,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Output, HostError> {
+        let name = command.name();
+        let Some(connection) = &self.connection else {
+            return Err(HostError::Lost {
+                command: name,
+                cause: "the connection was already closed".to_owned(),
+            });
+        };
+        let line = command.line(self.sudo && command.privilege() == Privilege::Root);
+        let result = match timeout(command.limit(), execute(connection, line, command, on_line)).await {
+            Ok(result) => result,
+            Err(_) => Err(HostError::TimedOut { command: name, limit: command.limit() }),
+        };
+        if matches!(result, Err(HostError::Lost { .. } | HostError::TimedOut { .. })) {
+            self.connection = None;
+        }
+        result
+    }
+}
+
+async fn execute(
+    connection: &Connection,
+    line: String,
+    command: &Command,
+    on_line: &mut (dyn FnMut(&str) + Send),
+) -> Result<Output, HostError> {
+    let lost = || HostError::Lost { command: command.name(), cause: connection.ledger.cause() };
+    let not_run = |cause| HostError::NotRun { command: command.name(), cause };
+    let channel = connection.handle.channel_open_session().await.map_err(|error| match error {
+        Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
+        _ => lost(),
+    })?;
+    let (mut reader, writer) = channel.split();
+    // Stdin follows at once; waiting for the answer would cost a round trip.
+    writer.exec(true, line).await.map_err(|_| lost())?;
+    let mut capture = Capture::new(on_line);
+    match converse(&mut reader, &writer, command, &mut capture).await {
+        End::Code(code) => Ok(capture.finish(Some(code))),
+        End::Signal(signal) => {
+            capture.stderr(format!("\n(ended by signal {signal})").as_bytes());
+            Ok(capture.finish(None))
+        }
+        End::Refused => {
+            // The channel is open still; a failure to close it shows at the next command.
+            writer.close().await.ok();
+            Err(not_run("it does not allow this user to run commands".to_owned()))
+        }
+        End::Silent if connection.handle.is_closed() => Err(lost()),
+        End::Silent => Err(HostError::Lost {
+            command: command.name(),
+            cause: "the host ended the session without an exit status".to_owned(),
+        }),
+    }
+}
+
+/// How a channel ended.
+enum End {
+    Code(u32),
+    Signal(String),
+    Refused,
+    Silent,
+}
+
+/// Writes and reads at the same time, in one task: neither a host that reads nothing before it has
+/// printed everything nor one that ends before it has read everything blocks us.
+async fn converse(
+    reader: &mut ChannelReadHalf,
+    writer: &ChannelWriteHalf<Msg>,
+    command: &Command,
+    capture: &mut Capture<'_>,
+) -> End {
+    let mut sending = pin!(send_stdin(writer, command));
+    let (mut sent, mut end) = (false, None);
+    loop {
+        let patience = if end.is_some() { LINGER } else { Duration::MAX };
+        let message = tokio::select! {
+            // What goes wrong in sending shows in reading, with its cause.
+            _ = &mut sending, if !sent => {
+                sent = true;
+                continue;
+            }
+            message = timeout(patience, reader.wait()) => message,
+        };
+        match message {
+            Ok(Some(ChannelMsg::Data { data })) => capture.stdout(&data),
+            Ok(Some(ChannelMsg::ExtendedData { data, ext: STDERR })) => capture.stderr(&data),
+            Ok(Some(ChannelMsg::ExitStatus { exit_status })) => end = Some(End::Code(exit_status)),
+            Ok(Some(ChannelMsg::ExitSignal { signal_name, .. })) => {
+                end = Some(End::Signal(signal_text(&signal_name)));
+            }
+            Ok(Some(ChannelMsg::Failure)) => return End::Refused,
+            Ok(Some(_)) => {}
+            // Everything is read: the exit status may come before the last output.
+            Ok(None) => return end.unwrap_or(End::Silent),
+            Err(_) => {
+                writer.close().await.ok();
+                return end.unwrap_or(End::Silent);
+            }
+        }
+    }
+}
+
+async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result<(), Error> {
+    let text = command.text();
+    writer.data_bytes(text.expose_secret().as_bytes().to_vec()).await?;
+    if let Some(payload) = command.payload() {
+        // A reference to the bytes that all hosts share.
+        writer.data_bytes(payload.clone()).await?;
+    }
+    writer.eof().await
+}
+
+fn signal_text(signal: &russh::Sig) -> String {
+    match signal {
+        russh::Sig::Custom(name) => name.clone(),
+        known => format!("{known:?}"),
+    }
+}

@@ -1,0 +1,349 @@
+//! A stateful SSM for tests that run under tokio's paused time: activations that fill up, nodes that come
+//! Online some time after their agent's start, calls that are slow or fail. It also says what was asked of it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use super::{
+    Activation, ActivationId, ActivationRecord, ActivationRequest, ControlPlane, FailureKind, ManagedNodeId,
+    NodeRecord, PingStatus, SsmError,
+};
+use crate::inventory::{ActivationSource, Environment, HostSpec, Tags};
+
+/// A method of [`ControlPlane`], for knobs and for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    CreateActivation,
+    DeleteActivation,
+    Activations,
+    Nodes,
+    Tags,
+    SetTags,
+}
+
+/// One call that was made, failed ones included.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    CreateActivation(ActivationRequest),
+    DeleteActivation(ActivationId),
+    Activations,
+    Nodes(Vec<ManagedNodeId>),
+    Tags(ManagedNodeId),
+    SetTags(ManagedNodeId, Tags),
+}
+
+impl Call {
+    pub(crate) fn operation(&self) -> Operation {
+        match self {
+            Self::CreateActivation(_) => Operation::CreateActivation,
+            Self::DeleteActivation(_) => Operation::DeleteActivation,
+            Self::Activations => Operation::Activations,
+            Self::Nodes(_) => Operation::Nodes,
+            Self::Tags(_) => Operation::Tags,
+            Self::SetTags(..) => Operation::SetTags,
+        }
+    }
+}
+
+/// SSM of one account and Region. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeControlPlane {
+    state: Arc<Mutex<State>>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    activations: BTreeMap<ActivationId, (ActivationRecord, SecretString)>,
+    nodes: BTreeMap<ManagedNodeId, Node>,
+    calls: Vec<(Instant, Call)>,
+    failing_once: BTreeMap<Operation, VecDeque<SsmError>>,
+    failing: BTreeMap<Operation, SsmError>,
+    delays: BTreeMap<Operation, Duration>,
+    made: u64,
+}
+
+#[derive(Debug)]
+struct Node {
+    record: NodeRecord,
+    tags: Tags,
+    /// From then on its agent pings.
+    online_from: Option<Instant>,
+}
+
+/// What the clock of AWS shows when a fake is made: 2026-01-01T00:00:00Z.
+const EPOCH: i64 = 1_767_225_600;
+
+impl FakeControlPlane {
+    pub(crate) fn new() -> Self {
+        Self { state: Arc::default(), started: Instant::now() }
+    }
+
+    /// AWS's clock, which goes with tokio's.
+    pub(crate) fn now(&self) -> Timestamp {
+        let since = SignedDuration::try_from(self.started.elapsed()).unwrap();
+        Timestamp::from_second(EPOCH).unwrap() + since
+    }
+
+    /// The `number`th of some well-formed ids.
+    pub(crate) fn node_id(number: u64) -> ManagedNodeId {
+        format!("mi-{number:017x}").parse().unwrap()
+    }
+
+    /// A node that SSM knows and does not hear from.
+    pub(crate) fn add_node(&self, id: &ManagedNodeId) {
+        let record = NodeRecord {
+            id: id.clone(),
+            ping: PingStatus::ConnectionLost,
+            last_ping: None,
+            agent_version: Some("3.3.1".to_owned()),
+            iam_role: Some("nodes".to_owned()),
+            activation_id: None,
+            name: None,
+            computer_name: None,
+        };
+        self.lock().nodes.insert(id.clone(), Node { record, tags: Tags::new(), online_from: None });
+    }
+
+    /// What a host's `-register` does: a new node with the activation's tags, as long as there is room.
+    pub(crate) fn register(
+        &self,
+        activation: &ActivationId,
+        code: &str,
+    ) -> Result<ManagedNodeId, &'static str> {
+        let mut state = self.lock();
+        let (record, right_code) = state.activations.get_mut(activation).ok_or("InvalidActivation")?;
+        if right_code.expose_secret() != code {
+            return Err("InvalidActivation");
+        }
+        if record.registrations >= record.limit {
+            return Err("RegistrationLimitExceeded");
+        }
+        record.registrations += 1;
+        let tags = record.tags.clone();
+        state.made += 1;
+        let id = Self::node_id(0xabc_0000 + state.made);
+        drop(state);
+        self.add_node(&id);
+        let mut state = self.lock();
+        let node = state.nodes.get_mut(&id).unwrap();
+        node.tags = tags;
+        node.record.activation_id = Some(activation.to_string());
+        Ok(id)
+    }
+
+    /// The node's agent pings from `after` on, without a pause; it is Online then.
+    pub(crate) fn comes_online_after(&self, id: &ManagedNodeId, after: Duration) {
+        self.change(id, |node| node.online_from = Some(Instant::now() + after));
+    }
+
+    /// SSM says this of the node and goes on saying it.
+    pub(crate) fn set_ping(&self, id: &ManagedNodeId, ping: PingStatus, last_ping: Option<Timestamp>) {
+        self.change(id, |node| {
+            node.online_from = None;
+            (node.record.ping, node.record.last_ping) = (ping, last_ping);
+        });
+    }
+
+    /// Changes anything else that SSM knows of a node.
+    pub(crate) fn edit(&self, id: &ManagedNodeId, edit: impl FnOnce(&mut NodeRecord)) {
+        self.change(id, |node| edit(&mut node.record));
+    }
+
+    /// The node is deregistered.
+    pub(crate) fn forget_node(&self, id: &ManagedNodeId) {
+        self.lock().nodes.remove(id);
+    }
+
+    /// The next call of this operation fails; said twice, the next two.
+    pub(crate) fn fail_once(&self, operation: Operation, error: SsmError) {
+        self.lock().failing_once.entry(operation).or_default().push_back(error);
+    }
+
+    /// Every call of this operation fails from now on.
+    pub(crate) fn fail(&self, operation: Operation, error: SsmError) {
+        self.lock().failing.insert(operation, error);
+    }
+
+    /// The operation works again.
+    pub(crate) fn heal(&self, operation: Operation) {
+        let mut state = self.lock();
+        state.failing.remove(&operation);
+        state.failing_once.remove(&operation);
+    }
+
+    /// The operation's answers take this long.
+    pub(crate) fn delay(&self, operation: Operation, delay: Duration) {
+        self.lock().delays.insert(operation, delay);
+    }
+
+    /// All calls so far, each with its time since the fake was made.
+    pub(crate) fn calls(&self) -> Vec<(Duration, Call)> {
+        let state = self.lock();
+        state.calls.iter().map(|(at, call)| (at.duration_since(self.started), call.clone())).collect()
+    }
+
+    /// How often an operation was called.
+    pub(crate) fn count(&self, operation: Operation) -> usize {
+        self.lock().calls.iter().filter(|(_, call)| call.operation() == operation).count()
+    }
+
+    /// The activations that exist right now.
+    pub(crate) fn live_activations(&self) -> Vec<ActivationRecord> {
+        self.lock().activations.values().map(|(record, _)| record.clone()).collect()
+    }
+
+    /// A failure as AWS would answer it.
+    pub(crate) fn error(operation: &'static str, code: &str, kind: FailureKind) -> SsmError {
+        SsmError {
+            operation,
+            code: Some(code.to_owned()),
+            message: "ordered by the test".to_owned(),
+            kind,
+            region: "eu-central-1".to_owned(),
+            endpoint: "https://ssm.example".to_owned(),
+        }
+    }
+
+    fn change(&self, id: &ManagedNodeId, change: impl FnOnce(&mut Node)) {
+        change(self.lock().nodes.get_mut(id).unwrap_or_else(|| panic!("the fake has no node {id}")));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    async fn called(&self, call: Call) -> Result<(), SsmError> {
+        let operation = call.operation();
+        let delay = {
+            let mut state = self.lock();
+            state.calls.push((Instant::now(), call));
+            state.delays.get(&operation).copied().unwrap_or_default()
+        };
+        tokio::time::sleep(delay).await;
+        let mut state = self.lock();
+        let once = state.failing_once.get_mut(&operation).and_then(VecDeque::pop_front);
+        once.or_else(|| state.failing.get(&operation).cloned()).map_or(Ok(()), Err)
+    }
+}
+
+impl ControlPlane for FakeControlPlane {
+    /// AWS has made the activation by the time the answer is on its way, so one whose caller is gone exists too.
+    async fn create_activation(&self, request: &ActivationRequest) -> Result<Activation, SsmError> {
+        self.called(Call::CreateActivation(request.clone())).await?;
+        let (now, mut state) = (self.now(), self.lock());
+        state.made += 1;
+        let id: ActivationId = format!("00000000-0000-4000-8000-{:012x}", state.made).parse().unwrap();
+        let code: SecretString = format!("code-of-activation-{:04}", state.made).into();
+        let record = ActivationRecord {
+            id: id.clone(),
+            tags: request.tags.clone(),
+            registrations: 0,
+            limit: request.limit.get().into(),
+            expired: false,
+            created: Some(now),
+        };
+        state.activations.insert(id.clone(), (record, code.clone()));
+        let expires = now + SignedDuration::try_from(request.expires_in).unwrap();
+        Ok(Activation { id, code, expires })
+    }
+
+    async fn delete_activation(&self, id: &ActivationId) -> Result<(), SsmError> {
+        self.called(Call::DeleteActivation(id.clone())).await?;
+        self.lock().activations.remove(id);
+        Ok(())
+    }
+
+    async fn activations(&self) -> Result<Vec<ActivationRecord>, SsmError> {
+        self.called(Call::Activations).await?;
+        Ok(self.live_activations())
+    }
+
+    async fn nodes(&self, ids: &[ManagedNodeId]) -> Result<Vec<NodeRecord>, SsmError> {
+        self.called(Call::Nodes(ids.to_vec())).await?;
+        let (now, state) = (self.now(), self.lock());
+        let known = ids.iter().filter_map(|id| state.nodes.get(id));
+        let records = known.map(|node| match node.online_from {
+            Some(from) if from <= Instant::now() => {
+                NodeRecord { ping: PingStatus::Online, last_ping: Some(now), ..node.record.clone() }
+            }
+            _ => node.record.clone(),
+        });
+        Ok(records.collect())
+    }
+
+    async fn tags(&self, id: &ManagedNodeId) -> Result<Tags, SsmError> {
+        self.called(Call::Tags(id.clone())).await?;
+        let state = self.lock();
+        let node = state.nodes.get(id);
+        node.map(|node| node.tags.clone()).ok_or_else(|| unknown_node("ListTagsForResource"))
+    }
+
+    async fn set_tags(&self, id: &ManagedNodeId, tags: &Tags) -> Result<(), SsmError> {
+        self.called(Call::SetTags(id.clone(), tags.clone())).await?;
+        let mut state = self.lock();
+        let node = state.nodes.get_mut(id).ok_or_else(|| unknown_node("AddTagsToResource"))?;
+        node.tags.extend(tags.clone());
+        Ok(())
+    }
+}
+
+fn unknown_node(operation: &'static str) -> SsmError {
+    FakeControlPlane::error(operation, "InvalidResourceId", FailureKind::NotFound)
+}
+
+/// An environment whose activations are created by the run and live for a day.
+pub(crate) fn environment(name: &str) -> Environment {
+    let environment = HostSpec::for_test("any", name).environment;
+    let activation = ActivationSource::Create { expires_in: Duration::from_hours(24) };
+    Environment { role: "nodes".to_owned(), activation, ..Arc::unwrap_or_clone(environment) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_fake_remembers_what_it_was_asked_and_when() {
+        let (fake, id) = (FakeControlPlane::new(), FakeControlPlane::node_id(1));
+        fake.add_node(&id);
+        let wish = Tags::from([("Name".to_owned(), "pi-1".to_owned())]);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        fake.set_tags(&id, &wish).await.unwrap();
+        assert_eq!(fake.tags(&id).await.unwrap(), wish);
+        let activation = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        fake.delete_activation(&activation).await.unwrap();
+        let calls = fake.calls();
+        let [(at, Call::SetTags(set, tags)), (_, Call::Tags(read)), (_, Call::DeleteActivation(deleted))] =
+            &calls[..]
+        else {
+            panic!("{calls:?}")
+        };
+        assert_eq!((at.as_secs(), set, tags, read, deleted), (3, &id, &wish, &id, &activation));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_fake_registers_as_often_as_its_activation_allows() {
+        let fake = FakeControlPlane::new();
+        let request = ActivationRequest {
+            role: "nodes".to_owned(),
+            limit: super::super::RegistrationLimit::for_hosts(1),
+            expires_in: Duration::from_mins(1),
+            default_instance_name: None,
+            description: String::new(),
+            tags: Tags::from([("team".to_owned(), "plant".to_owned())]),
+        };
+        let Activation { id, code, .. } = fake.create_activation(&request).await.unwrap();
+        assert_eq!(fake.register(&id, "wrong"), Err("InvalidActivation"));
+        let node = fake.register(&id, code.expose_secret()).unwrap();
+        assert_eq!(fake.tags(&node).await.unwrap(), request.tags, "AWS copies them");
+        assert_eq!(fake.register(&id, code.expose_secret()), Err("RegistrationLimitExceeded"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Everything that is said to AWS Systems Manager. The rest of the program knows only the
+//! [`ControlPlane`] and these types, so the engine and its tests run without the SDK or a network.
+
+mod activations;
+mod aws;
+mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+mod id;
+mod verifier;
+
+use std::{future::Future, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Serialize;
+
+pub use self::{
+    activations::{
+        ActivationChange, ActivationError, ActivationPool, Activations, Collected, ENVIRONMENT_TAG,
+        GivenError, Handout, Leftover, RUN_TAG, collect, gc, leftovers,
+    },
+    aws::{AwsControlPlane, ConnectError},
+    error::{FailureKind, SsmError},
+    id::{ActivationId, InvalidActivationId, InvalidManagedNodeId, ManagedNodeId},
+    verifier::{StillOffline, Verifier, WhyOffline},
+};
+use crate::inventory::Tags;
+
+/// How many ids one `DescribeInstanceInformation` is asked for: AWS answers with at most 50 at a time.
+pub const NODES_PER_REQUEST: usize = 50;
+
+/// The calls to SSM that `bootstrap` needs, for one environment.
+pub trait ControlPlane: Send + Sync + 'static {
+    /// Creates an activation; its code is in this answer and never again.
+    fn create_activation(
+        &self,
+        request: &ActivationRequest,
+    ) -> impl Future<Output = Result<Activation, SsmError>> + Send;
+
+    /// Deletes an activation; one that is already gone is no error. Its nodes stay.
+    fn delete_activation(&self, id: &ActivationId) -> impl Future<Output = Result<(), SsmError>> + Send;
+
+    /// Every activation of the account and Region.
+    fn activations(&self) -> impl Future<Output = Result<Vec<ActivationRecord>, SsmError>> + Send;
+
+    /// What SSM knows of these nodes, in no particular order; a node it does not know is absent.
+    fn nodes(&self, ids: &[ManagedNodeId]) -> impl Future<Output = Result<Vec<NodeRecord>, SsmError>> + Send;
+
+    /// The tags of a node.
+    fn tags(&self, id: &ManagedNodeId) -> impl Future<Output = Result<Tags, SsmError>> + Send;
+
+    /// Adds tags to a node; those of the same key are replaced, others stay.
+    fn set_tags(&self, id: &ManagedNodeId, tags: &Tags) -> impl Future<Output = Result<(), SsmError>> + Send;
+}
+
+/// What an activation is asked for.
+#[derive(Clone, Debug)]
+pub struct ActivationRequest {
+    /// Name of the IAM service role for the nodes.
+    pub role: String,
+    /// How many hosts may register with it.
+    pub limit: RegistrationLimit,
+    /// Its life from now on, up to 30 days.
+    pub expires_in: Duration,
+    /// What its nodes are called until they have a `Name` tag; at most 256 characters.
+    pub default_instance_name: Option<String>,
+    /// For the reader of the AWS console; at most 256 characters.
+    pub description: String,
+    /// Its tags, which AWS copies to the nodes.
+    pub tags: Tags,
+}
+
+/// How many hosts may register with an activation: 1 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RegistrationLimit(u16);
+
+impl RegistrationLimit {
+    /// The most AWS allows.
+    pub const MAX: Self = Self(1000);
+
+    /// Room for `hosts`, as far as one activation goes.
+    #[must_use]
+    pub fn for_hosts(hosts: usize) -> Self {
+        Self(u16::try_from(hosts).map_or(Self::MAX.0, |hosts| hosts.clamp(1, Self::MAX.0)))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// A new activation with its code.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// Its id.
+    pub id: ActivationId,
+    /// Its code.
+    pub code: SecretString,
+    /// Until when hosts can register with it.
+    pub expires: Timestamp,
+}
+
+/// An activation as SSM lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActivationRecord {
+    /// Its id.
+    pub id: ActivationId,
+    /// Its tags.
+    pub tags: Tags,
+    /// How many hosts have registered with it.
+    pub registrations: u32,
+    /// How many may.
+    pub limit: u32,
+    /// Its life is over.
+    pub expired: bool,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// A managed node as SSM knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeRecord {
+    /// Its id.
+    pub id: ManagedNodeId,
+    /// Whether SSM hears from its agent.
+    pub ping: PingStatus,
+    /// When SSM last did, by AWS's clock.
+    pub last_ping: Option<Timestamp>,
+    /// Its agent's version.
+    pub agent_version: Option<String>,
+    /// Name of its IAM service role.
+    pub iam_role: Option<String>,
+    /// The activation it registered with, which may be long gone.
+    pub activation_id: Option<String>,
+    /// The activation's default instance name.
+    pub name: Option<String>,
+    /// Its full host name.
+    pub computer_name: Option<String>,
+}
+
+/// Whether SSM hears from a node's agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum PingStatus {
+    /// It does.
+    Online,
+    /// It no longer does.
+    ConnectionLost,
+    /// A word of AWS's that is none of the above (`Inactive`, which is deprecated, or a new one).
+    Other(String),
+}
+
+impl std::fmt::Display for PingStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Online => "Online",
+            Self::ConnectionLost => "ConnectionLost",
+            Self::Other(word) => word,
+        })
+    }
+}

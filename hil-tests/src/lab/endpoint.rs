@@ -1,0 +1,196 @@
+//! The local SSM endpoint as a process: started detached, found again, stopped. What it serves is `ssm-lab`'s matter.
+
+use std::fs::{self, OpenOptions};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use super::paths::Paths;
+use super::programs::Programs;
+use crate::machine::console;
+use crate::machine::port;
+use crate::process::Known;
+use crate::wait;
+
+/// It makes a certificate authority at its first start; more is not to be waited for.
+const START_LIMIT: Duration = Duration::from_mins(1);
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Where QEMU's user network shows the host to a guest.
+const HOST_AS_SEEN_BY_GUESTS: &str = "10.0.2.2";
+
+/// A running endpoint, as it describes itself in its ready file.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Endpoint {
+    /// URL for the controller.
+    #[serde(rename = "endpoint")]
+    pub url: String,
+    /// URL with TLS, if it serves that.
+    pub tls_endpoint: Option<String>,
+    /// URL for ordering faults and looking behind the scenes.
+    pub admin: String,
+    /// The certificate of its own authority, if it serves TLS.
+    pub ca: Option<PathBuf>,
+    /// The region that its credentials are for.
+    pub region: String,
+    /// Credential.
+    pub access_key_id: String,
+    /// Credential.
+    #[serde(deserialize_with = "secret")]
+    pub secret_access_key: SecretString,
+    pid: i32,
+    #[serde(skip)]
+    mark: String,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
+}
+
+impl Endpoint {
+    /// The endpoint of a lab, if it runs and accepts connections.
+    pub(super) fn find(paths: &Paths) -> Option<Self> {
+        let text = fs::read_to_string(paths.endpoint_ready()).ok()?;
+        let mut endpoint: Self = serde_json::from_str(&text).ok()?;
+        endpoint.mark = paths.endpoint_state().to_string_lossy().into_owned();
+        (endpoint.process().is_alive() && endpoint.accepts()).then_some(endpoint)
+    }
+
+    /// Starts it, detached from this program's terminal, and waits for its ready file.
+    pub(super) fn start(paths: &Paths, programs: &Programs) -> Result<Self> {
+        let ready = paths.endpoint_ready();
+        let addresses = Addresses::of_last_time(paths).unwrap_or_else(Addresses::new);
+        stop(paths);
+        match fs::remove_file(&ready) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("can't delete {}", ready.display()));
+            }
+            _ => {}
+        }
+        let path = paths.endpoint_log();
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("can't write {}", path.display()))?;
+
+        let mut command = Command::new("setsid");
+        command.arg(&programs.ssm_lab).args(["serve", "--listen", &addresses.listen.to_string()]);
+        command
+            .args(["--admin-listen", &addresses.admin.to_string(), "--state-dir"])
+            .arg(paths.endpoint_state());
+        command.arg("--ready-file").arg(&ready);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
+        let mut child =
+            command.spawn().context("can't run setsid; on Debian or Ubuntu: apt-get install util-linux")?;
+
+        let found = wait::until(START_LIMIT, Duration::from_millis(20), || {
+            if let Some(status) = child.try_wait()? {
+                bail!("ssm-lab serve ended ({status}); the end of its log:\n{}", console::tail(&path, 15));
+            }
+            Ok(Self::find(paths))
+        })?;
+        found.with_context(|| {
+            format!("the endpoint was not ready within {} s; see {}", START_LIMIT.as_secs(), path.display())
+        })
+    }
+
+    /// URL for an agent in a guest.
+    #[must_use]
+    pub fn url_for_guests(&self) -> String {
+        self.url.replace("127.0.0.1", HOST_AS_SEEN_BY_GUESTS)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Credentials as lines for the shell.
+    pub(super) fn shell_exports(&self) -> String {
+        format!(
+            "export AWS_ACCESS_KEY_ID='{}' AWS_SECRET_ACCESS_KEY='{}'\n",
+            self.access_key_id,
+            self.secret_access_key.expose_secret()
+        )
+    }
+
+    fn process(&self) -> Known {
+        Known { pid: self.pid, mark: self.mark.clone() }
+    }
+
+    fn accepts(&self) -> bool {
+        let address = address_of(&self.url);
+        address.is_some_and(|address| TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok())
+    }
+}
+
+/// Ends the endpoint of a lab. True if one was running.
+pub(super) fn stop(paths: &Paths) -> bool {
+    let endpoint = fs::read_to_string(paths.endpoint_ready()).ok();
+    let pid = endpoint.and_then(|text| Some(serde_json::from_str::<Endpoint>(&text).ok()?.pid));
+    let Some(pid) = pid else { return false };
+    let process = Known { pid, mark: paths.endpoint_state().to_string_lossy().into_owned() };
+    let ran = process.is_alive();
+    ran && process.stop(STOP_GRACE)
+}
+
+/// Where it listens. The same as last time, if possible: agents in the guests were told.
+struct Addresses {
+    listen: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Addresses {
+    fn new() -> Self {
+        let free = || SocketAddr::from(([127, 0, 0, 1], port::free().unwrap_or_default()));
+        Self { listen: free(), admin: free() }
+    }
+
+    fn of_last_time(paths: &Paths) -> Option<Self> {
+        let last: Endpoint = serde_json::from_str(&fs::read_to_string(paths.endpoint_ready()).ok()?).ok()?;
+        Some(Self { listen: address_of(&last.url)?, admin: address_of(&last.admin)? })
+    }
+}
+
+/// `http://127.0.0.1:8080` as an address.
+fn address_of(url: &str) -> Option<SocketAddr> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split('/').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: &str = r#"{"endpoint":"http://127.0.0.1:8080","tls_endpoint":null,
+        "admin":"http://127.0.0.1:8081","ca":null,"region":"eu-central-1","access_key_id":"AKIALAB",
+        "secret_access_key":"not-to-be-seen","pid":42}"#;
+
+    #[test]
+    fn a_ready_file_is_read_and_its_secret_is_not_shown() {
+        let endpoint: Endpoint = serde_json::from_str(READY).unwrap();
+        assert_eq!(endpoint.url_for_guests(), "http://10.0.2.2:8080");
+        assert!(!format!("{endpoint:?}").contains("not-to-be-seen"));
+        assert!(endpoint.shell_exports().contains("AWS_SECRET_ACCESS_KEY='not-to-be-seen'"));
+    }
+
+    #[test]
+    fn an_address_is_read_from_a_url_with_or_without_a_path() {
+        assert_eq!(address_of("http://127.0.0.1:8080"), Some(([127, 0, 0, 1], 8080).into()));
+        assert_eq!(address_of("http://127.0.0.1:8080/"), Some(([127, 0, 0, 1], 8080).into()));
+        assert_eq!(address_of("127.0.0.1:8080"), None);
+    }
+
+    #[test]
+    fn a_ready_file_of_a_process_that_is_gone_is_no_endpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::new(directory.path()).unwrap();
+        assert!(Endpoint::find(&paths).is_none());
+        fs::write(paths.endpoint_ready(), READY).unwrap();
+        assert!(Endpoint::find(&paths).is_none());
+        assert!(!stop(&paths));
+    }
+}

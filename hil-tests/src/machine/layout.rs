@@ -1,0 +1,55 @@
+//! Where the files of one machine lie. Apart, so that nobody spells a file name twice.
+
+use std::path::{Path, PathBuf};
+
+/// The directory of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    directory: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.directory.join("machine.json")
+    }
+
+    pub(super) fn disk(&self) -> PathBuf {
+        self.directory.join("disk.qcow2")
+    }
+
+    pub(super) fn console(&self) -> PathBuf {
+        self.directory.join("console.log")
+    }
+
+    pub(super) fn monitor(&self) -> PathBuf {
+        self.directory.join("qmp.sock")
+    }
+
+    pub(super) fn pid_file(&self) -> PathBuf {
+        self.directory.join("pid")
+    }
+
+    pub(super) fn host_key(&self) -> PathBuf {
+        self.directory.join("ssh_host_ed25519_key")
+    }
+
+    pub(super) fn host_public_key(&self) -> PathBuf {
+        self.directory.join("ssh_host_ed25519_key.pub")
+    }
+
+    pub(super) fn authorized_keys(&self) -> PathBuf {
+        self.directory.join("authorized_keys")
+    }
+
+    pub(super) fn hostname(&self) -> PathBuf {
+        self.directory.join("hostname")
+    }
+}

@@ -1,0 +1,74 @@
+//! Processes that outlive the one that started them: found again by pid *and* by a word of their command line, so that
+//! a pid which the kernel gave to somebody else is never signalled.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::wait;
+
+/// A process and the argument by which it is known to be ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) pid: i32,
+    /// One whole argument of its command line that no other process has: a path of ours.
+    pub(crate) mark: String,
+}
+
+impl Known {
+    /// Does it run, and is it still the one we started? A zombie does not run: its command line is empty.
+    pub(crate) fn is_alive(&self) -> bool {
+        let Ok(line) = fs::read(format!("/proc/{}/cmdline", self.pid)) else { return false };
+        line.split(|byte| *byte == 0).any(|word| word == self.mark.as_bytes())
+    }
+
+    /// Asks it to end, and kills it after `grace`. True if it is gone.
+    pub(crate) fn stop(&self, grace: Duration) -> bool {
+        for (signal, limit) in [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(5))] {
+            if !self.signal(signal) || self.gone_within(limit) {
+                return true;
+            }
+        }
+        !self.is_alive()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn gone_within(&self, limit: Duration) -> bool {
+        let gone = || Ok::<_, ()>((!self.is_alive()).then_some(()));
+        matches!(wait::until(limit, Duration::from_millis(20), gone), Ok(Some(())))
+    }
+
+    /// False if there is nothing of ours to signal. The descriptor is opened before the check, so that the signal
+    /// goes to the very process that was checked.
+    fn signal(&self, signal: Signal) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+        self.is_alive() && pidfd_send_signal(descriptor, signal).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_process_with_another_command_line_is_not_ours_and_is_left_alone() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let stranger = Known { pid, mark: "6".to_owned() };
+        assert!(!stranger.is_alive());
+        assert!(stranger.stop(Duration::ZERO));
+        assert!(child.try_wait().unwrap().is_none(), "it was signalled");
+
+        let ours = Known { pid, mark: "60".to_owned() };
+        // Right after its start a process has no command line for a moment.
+        let alive = wait::until(Duration::from_secs(5), Duration::from_millis(1), || {
+            Ok::<_, ()>(ours.is_alive().then_some(()))
+        });
+        assert_eq!(alive, Ok(Some(())));
+        assert!(ours.stop(Duration::from_secs(5)));
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,8 @@
+//! The product on real guests: built binaries, a kernel, systemd, OpenSSH, dpkg and rpm. One lab for all scenarios,
+//! its two guests put back to their first minute before each. Run by `make test`, one at a time.
+
+mod main_job;
+mod mistakes;
+mod rig;
+mod secrets;
+mod trouble;

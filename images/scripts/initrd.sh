@@ -1,0 +1,36 @@
+#!/bin/sh
+# Writes a small initrd: busybox, the modules that reach the root disk, and /init.
+# Usage: initrd.sh ROOT INIT OUT MODULE...
+# ROOT is an unpacked guest with /bin/busybox and one kernel's modules.
+set -eu
+
+root=$1
+init=$2
+out=$3
+shift 3
+
+release=$(ls "$root/usr/lib/modules")
+modules=$root/usr/lib/modules/$release
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+mkdir -p "$tree/bin" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/root" "$tree/modules"
+cp "$root/usr/bin/busybox" "$tree/bin/busybox"
+install -m 0755 "$init" "$tree/init"
+
+# modules.dep lists a module's dependencies nearest first, so they load from the back.
+: > "$tree/modules/order"
+for module in "$@"; do
+    line=$(grep "/$module\.ko[^:]*:" "$modules/modules.dep") || {
+        if grep -q "/$module\.ko" "$modules/modules.builtin"; then continue; fi
+        echo "initrd.sh: kernel $release has no module $module" >&2
+        exit 1
+    }
+    for file in $(echo "$line" | tr -d : | awk '{ for (i = NF; i > 0; i--) print $i }'); do
+        name=$(basename "$file")
+        [ -e "$tree/modules/$name" ] && continue
+        cp "$modules/$file" "$tree/modules/$name"
+        echo "$name" >> "$tree/modules/order"
+    done
+done
+
+(cd "$tree" && find . | LC_ALL=C sort | cpio --quiet -o -H newc) | gzip -1 > "$out"

@@ -1,0 +1,215 @@
+//! Where images lie: found by hash, made under a lock, put in place by one rename. Apart from the build, because a
+//! cached image is used without building.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::hash::ImageHash;
+
+/// Why the cache can't be used.
+#[derive(Debug, Error)]
+pub enum CacheError {
+    /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
+    #[error("no cache directory: set XDG_CACHE_HOME or HOME")]
+    NoHome,
+    /// A directory, file or lock failed.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried: "can't create".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The directory of images and of downloaded packages.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    directory: PathBuf,
+}
+
+/// A built image: the files of one directory, never changed once they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    directory: PathBuf,
+}
+
+impl Image {
+    /// The image in a directory, as an earlier build left it.
+    #[must_use]
+    pub fn at(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// The root disk, qcow2. Machines run on an overlay of it.
+    #[must_use]
+    pub fn disk(&self) -> PathBuf {
+        self.directory.join("disk.qcow2")
+    }
+
+    /// The kernel.
+    #[must_use]
+    pub fn kernel(&self) -> PathBuf {
+        self.directory.join("vmlinuz")
+    }
+
+    /// The initrd.
+    #[must_use]
+    pub fn initrd(&self) -> PathBuf {
+        self.directory.join("initrd")
+    }
+
+    /// Name and version of every package, one a line; the first line is the kernel's.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.directory.join("manifest")
+    }
+
+    /// Where all of them lie.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Cache {
+    /// `$XDG_CACHE_HOME/bootstrap`, else `~/.cache/bootstrap`.
+    pub fn of_user() -> Result<Self, CacheError> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+        Ok(Self::at(base.ok_or(CacheError::NoHome)?.join("bootstrap")))
+    }
+
+    /// A cache at an absolute path; it is made when something is put there.
+    #[must_use]
+    pub fn at(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The image of that recipe and hash, if it has been built.
+    #[must_use]
+    pub fn find(&self, name: &str, hash: ImageHash) -> Option<Image> {
+        let image = Image { directory: self.place(name, hash) };
+        image.disk().is_file().then_some(image)
+    }
+
+    /// Downloaded packages, shared by all images of a suite and architecture.
+    pub(crate) fn packages(&self, suite: &str, architecture: &str) -> Result<PathBuf, CacheError> {
+        let directory = self.directory.join("debs").join(format!("{suite}-{architecture}"));
+        create(&directory)?;
+        Ok(directory)
+    }
+
+    /// Takes the lock of all builds, which also guards the package cache; `waiting` is called if another holds it.
+    pub(crate) fn lock(&self, waiting: impl FnOnce()) -> Result<File, CacheError> {
+        create(&self.directory)?;
+        let path = self.directory.join("build.lock");
+        let failed = |source| CacheError::Io { action: "can't lock", path: path.clone(), source };
+        let file = File::create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                file.lock().map_err(failed)?;
+                Ok(file)
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// An empty directory beside the images, deleted on drop: a build that fails leaves nothing. What a build that was
+    /// killed has left is deleted here, since whoever holds `lock` is the only one that builds.
+    pub(crate) fn work(&self, name: &str, _lock: &File) -> Result<tempfile::TempDir, CacheError> {
+        let images = self.directory.join("images");
+        create(&images)?;
+        for entry in fs::read_dir(&images).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                // Files of other users, from a user namespace, may resist; they cost only space.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        tempfile::Builder::new()
+            .prefix(&format!(".{name}-"))
+            .tempdir_in(&images)
+            .map_err(|source| CacheError::Io { action: "can't make a directory in", path: images, source })
+    }
+
+    /// Puts a finished directory in its place.
+    pub(crate) fn publish(&self, finished: &Path, name: &str, hash: ImageHash) -> Result<Image, CacheError> {
+        let place = self.place(name, hash);
+        match fs::rename(finished, &place) {
+            Ok(()) => Ok(Image { directory: place }),
+            Err(source) => Err(CacheError::Io { action: "can't put the image at", path: place, source }),
+        }
+    }
+
+    fn place(&self, name: &str, hash: ImageHash) -> PathBuf {
+        self.directory.join("images").join(format!("{name}-{hash}"))
+    }
+}
+
+fn create(directory: &Path) -> Result<(), CacheError> {
+    fs::create_dir_all(directory).map_err(|source| CacheError::Io {
+        action: "can't create",
+        path: directory.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Inputs, Recipe};
+
+    #[test]
+    fn an_image_is_found_only_after_it_is_published_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let recipe = Recipe::builtin("debian-12-amd64").unwrap();
+        let hash = ImageHash::of(&recipe, &Inputs::new()).unwrap();
+        let lock = cache.lock(|| panic!("nobody else builds")).unwrap();
+        let work = cache.work(recipe.name(), &lock).unwrap();
+        let finished = work.path().join("image");
+        fs::create_dir(&finished).unwrap();
+        fs::write(finished.join("disk.qcow2"), "disk").unwrap();
+        assert!(cache.find(recipe.name(), hash).is_none());
+        let image = cache.publish(&finished, recipe.name(), hash).unwrap();
+        assert_eq!(cache.find(recipe.name(), hash), Some(image));
+    }
+
+    #[test]
+    fn a_killed_builds_leavings_are_deleted_and_images_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let lock = cache.lock(|| ()).unwrap();
+        let left = cache.work("debian", &lock).unwrap().keep();
+        let image = directory.path().join("images/debian-00");
+        fs::create_dir(&image).unwrap();
+        let _work = cache.work("debian", &lock).unwrap();
+        assert!(!left.exists() && image.exists());
+    }
+
+    #[test]
+    fn a_second_builder_is_told_that_it_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let first = cache.lock(|| ()).unwrap();
+        let (told, waits) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || cache.lock(|| told.send(()).unwrap()).is_ok());
+        waits.recv().unwrap();
+        assert!(!second.is_finished());
+        drop(first);
+        assert!(second.join().unwrap());
+    }
+}

@@ -1,0 +1,313 @@
+//! A recipe: what is in an image, read from TOML. Apart from the build, because it is pure: parsed and checked before
+//! any tool runs.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::scripts;
+
+/// The recipes that come with this crate; `images/recipes/` is their home.
+const BUILTIN: [(&str, &str); 2] = [
+    ("debian-12-amd64", include_str!("../recipes/debian-12-amd64.toml")),
+    ("rpm-host-amd64", include_str!("../recipes/rpm-host-amd64.toml")),
+];
+
+/// Why a recipe can't be used.
+#[derive(Debug, Error)]
+pub enum RecipeError {
+    /// No recipe of that name comes with this crate.
+    #[error("no recipe is named {name:?}; there are: {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Not TOML, or not the TOML of a recipe.
+    #[error("recipe {name:?} is not valid: {message}")]
+    Syntax {
+        /// The recipe.
+        name: String,
+        /// The parser's words, with line and column.
+        message: String,
+    },
+    /// A value that would not survive the build.
+    #[error("recipe {name:?}: {field} {value:?} {problem}")]
+    Value {
+        /// The recipe.
+        name: String,
+        /// Which value.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// What is in an image, and what machine it wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    name: String,
+    source: String,
+    parts: Parts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    name: String,
+    summary: String,
+    base: Base,
+    machine: Machine,
+    #[serde(default)]
+    users: Vec<User>,
+    #[serde(default)]
+    customize: Vec<Customize>,
+}
+
+/// The distribution's part of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Debian's code name.
+    pub suite: String,
+    /// Debian's architecture.
+    pub architecture: String,
+    /// Packages beside those that are essential.
+    pub packages: Vec<String>,
+    /// The package which depends on the newest kernel.
+    pub kernel: String,
+}
+
+/// What a machine must be to boot the image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Size of the root file system in MiB.
+    pub disk_mib: u32,
+    /// Kernel modules between the firmware and the root disk.
+    pub initrd_modules: Vec<String>,
+    /// The kernel's command line.
+    pub append: String,
+}
+
+/// A login of the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// What sudo does for it.
+    pub sudo: Sudo,
+    /// Its password; not a secret, see the recipes.
+    pub password: Option<String>,
+}
+
+/// What sudo does for a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sudo {
+    /// Everything, unasked.
+    Free,
+    /// Everything, after the password.
+    Password,
+    /// Nothing.
+    None,
+}
+
+impl Sudo {
+    /// The word that `user.sh` takes.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Password => "password",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A script that runs in the root when all packages are there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Customize {
+    /// File name in `images/scripts/`.
+    pub script: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// A file that the builder is given; its path in the root is the last argument.
+    pub input: Option<String>,
+}
+
+impl Recipe {
+    /// The recipe of that name which comes with this crate.
+    pub fn builtin(name: &str) -> Result<Self, RecipeError> {
+        let text = BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        let known = || Self::builtin_names().collect::<Vec<_>>().join(", ");
+        text.map_or_else(|| Err(RecipeError::Unknown { name: name.to_owned(), known: known() }), Self::parse)
+    }
+
+    /// Names of the recipes that come with this crate.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILTIN.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a recipe from TOML.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        let parts: Parts = toml::from_str(text)
+            .map_err(|source| RecipeError::Syntax { name: guess_name(text), message: source.to_string() })?;
+        check(&parts)?;
+        Ok(Self { name: parts.name.clone(), source: text.to_owned(), parts })
+    }
+
+    /// Its name, which is also the first part of its image's directory.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The TOML it was read from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// One line for humans.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.parts.summary
+    }
+
+    /// The distribution's part.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.parts.base
+    }
+
+    /// What a machine must be to boot it.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.parts.machine
+    }
+
+    /// Logins.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.parts.users
+    }
+
+    /// The password of a user that has one.
+    #[must_use]
+    pub fn password_of(&self, user: &str) -> Option<&str> {
+        self.parts.users.iter().find(|known| known.name == user)?.password.as_deref()
+    }
+
+    /// Scripts, in order.
+    #[must_use]
+    pub fn customize(&self) -> &[Customize] {
+        &self.parts.customize
+    }
+}
+
+fn guess_name(text: &str) -> String {
+    let table: BTreeMap<String, toml::Value> = toml::from_str(text).unwrap_or_default();
+    table.get("name").and_then(toml::Value::as_str).unwrap_or("(unnamed)").to_owned()
+}
+
+/// Names, packages and modules become arguments of tools and paths, so they are kept to a safe alphabet.
+fn check(parts: &Parts) -> Result<(), RecipeError> {
+    let refuse = |field, value: &str, problem| {
+        Err(RecipeError::Value { name: parts.name.clone(), field, value: value.to_owned(), problem })
+    };
+    let mut words = vec![("name", &parts.name), ("suite", &parts.base.suite)];
+    words.push(("architecture", &parts.base.architecture));
+    words.push(("kernel", &parts.base.kernel));
+    words.extend(parts.base.packages.iter().map(|package| ("package", package)));
+    words.extend(parts.machine.initrd_modules.iter().map(|module| ("initrd module", module)));
+    words.extend(parts.users.iter().map(|user| ("user", &user.name)));
+    words.extend(parts.customize.iter().filter_map(|step| step.input.as_ref()).map(|input| ("input", input)));
+    for (field, word) in words {
+        if !is_word(word) {
+            return refuse(field, word, "may hold only a-z 0-9 . + _ - and begins with a letter or digit");
+        }
+    }
+    for step in &parts.customize {
+        if !scripts::exists(&step.script) {
+            return refuse("script", &step.script, "is not in images/scripts");
+        }
+    }
+    for user in &parts.users {
+        let password = user.password.as_deref().unwrap_or_default();
+        if password.contains(['\n', ':']) {
+            return refuse("password of", &user.name, "may hold neither a colon nor a line end");
+        }
+        if user.sudo == Sudo::Password && password.is_empty() {
+            return refuse("user", &user.name, "has sudo = \"password\" and no password");
+        }
+    }
+    Ok(())
+}
+
+fn is_word(text: &str) -> bool {
+    let allowed =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '+' | '_' | '-');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_builtin_recipe_is_valid_and_named_as_its_file() {
+        for name in Recipe::builtin_names() {
+            assert_eq!(Recipe::builtin(name).unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn the_debian_host_has_a_user_whose_sudo_asks_and_one_whose_does_not() {
+        let recipe = Recipe::builtin("debian-12-amd64").unwrap();
+        let sudo: Vec<_> = recipe.users().iter().map(|user| (user.name.as_str(), user.sudo)).collect();
+        assert_eq!(sudo, [("admin", Sudo::Free), ("pwadmin", Sudo::Password)]);
+        assert!(recipe.password_of("pwadmin").is_some());
+        assert!(recipe.password_of("admin").is_none());
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let error = Recipe::builtin("slackware").unwrap_err().to_string();
+        assert_eq!(error, "no recipe is named \"slackware\"; there are: debian-12-amd64, rpm-host-amd64");
+    }
+
+    fn with(from: &str, to: &str) -> Result<Recipe, RecipeError> {
+        let text = Recipe::builtin("rpm-host-amd64").unwrap().source().replacen(from, to, 1);
+        Recipe::parse(&text)
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = with("summary", "sumary").unwrap_err().to_string();
+        assert!(error.contains("sumary") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_package_that_would_be_a_flag_or_a_command_is_refused() {
+        for bad in ["--foo", "a;reboot", "a b", ""] {
+            assert!(matches!(with("sudo\"", &format!("{bad}\"")), Err(RecipeError::Value { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_does_not_exist_is_refused() {
+        assert!(matches!(with("rpm-only.sh", "missing.sh"), Err(RecipeError::Value { field: "script", .. })));
+    }
+
+    #[test]
+    fn sudo_that_asks_for_a_password_needs_one() {
+        assert!(matches!(with("password = \"c", "# \"c"), Err(RecipeError::Value { field: "user", .. })));
+    }
+}

@@ -1,0 +1,75 @@
+//! The scripts that run while an image is made, carried in the binary so that it needs no source tree.
+//! Apart from the build, because their text is part of an image's hash.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::recipe::Recipe;
+
+/// A script's file name and text; `images/scripts/` is their home.
+pub(crate) type Script = (&'static str, &'static str);
+
+/// Scripts that every build runs.
+const OF_EVERY_BUILD: [Script; 6] = [
+    ("disk.sh", include_str!("../scripts/disk.sh")),
+    ("init.sh", include_str!("../scripts/init.sh")),
+    ("initrd.sh", include_str!("../scripts/initrd.sh")),
+    ("kernel.sh", include_str!("../scripts/kernel.sh")),
+    ("seed.sh", include_str!("../scripts/seed.sh")),
+    ("user.sh", include_str!("../scripts/user.sh")),
+];
+
+/// Scripts that a recipe names under `customize`.
+const OF_RECIPES: [Script; 2] = [
+    ("guest.sh", include_str!("../scripts/guest.sh")),
+    ("rpm-only.sh", include_str!("../scripts/rpm-only.sh")),
+];
+
+/// May a recipe name this script?
+pub(crate) fn exists(name: &str) -> bool {
+    OF_RECIPES.iter().any(|(known, _)| *known == name)
+}
+
+/// The scripts that take part in a build: changing another one changes no image.
+pub(crate) fn of(recipe: &Recipe) -> impl Iterator<Item = Script> {
+    let named = |name: &str| recipe.customize().iter().any(|step| step.script == name);
+    OF_EVERY_BUILD.into_iter().chain(OF_RECIPES.into_iter().filter(move |(name, _)| named(name)))
+}
+
+/// Writes the scripts of a recipe, executable, into `directory`, which must exist.
+pub(crate) fn write_all(recipe: &Recipe, directory: &Path) -> io::Result<()> {
+    for (name, text) in of(recipe) {
+        let path = directory.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_file_is_carried() {
+        let mut files: Vec<String> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let mut carried: Vec<&str> =
+            OF_EVERY_BUILD.iter().chain(&OF_RECIPES).map(|(name, _)| *name).collect();
+        carried.sort_unstable();
+        assert_eq!(files, carried);
+    }
+
+    #[test]
+    fn a_recipe_carries_only_the_customizations_it_names() {
+        let names = |recipe| of(&Recipe::builtin(recipe).unwrap()).map(|(name, _)| name).collect::<Vec<_>>();
+        assert!(names("rpm-host-amd64").contains(&"rpm-only.sh"));
+        assert!(!names("debian-12-amd64").contains(&"rpm-only.sh"));
+        assert!(names("debian-12-amd64").contains(&"disk.sh"));
+    }
+}

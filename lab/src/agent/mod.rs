@@ -1,0 +1,25 @@
+//! The stand-in for `amazon-ssm-agent`: the real one's paths, flags, files, exit codes, timing and traps, without
+//! its document workers and message channels. It exists so that a fleet can be rehearsed without an AWS account.
+//!
+//! [`program`] chooses what to do by name and flags; [`register`] and [`daemon`] do it over [`service`], on the
+//! files of [`paths`].
+
+pub mod config;
+pub mod credentials_file;
+pub mod daemon;
+pub mod diary;
+pub mod fingerprint;
+pub mod flags;
+pub mod host;
+pub mod paths;
+pub mod program;
+pub mod register;
+pub mod schedule;
+pub mod service;
+pub mod ssm_cli;
+pub mod time;
+pub mod tls;
+pub mod vault;
+
+/// The version the stand-in reports; packages of it carry the same one.
+pub const AGENT_VERSION: &str = "3.3.3000.0";

@@ -1,0 +1,238 @@
+//! The wire to SSM, as the real agent uses it: three kinds of proof, Go's retries, and a chunked body where it signs
+//! with its own key.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+use ureq::SendBody;
+
+use super::AGENT_VERSION;
+use super::config::Config;
+use super::time::Time;
+use super::tls::{PoolError, client_config};
+use crate::node_key::{KeyError, NodeKey};
+use crate::sigv4::{Authorization, Scope, SignedRequest, amz_date, signature, string_to_sign};
+
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+const LARGEST_ANSWER: u64 = 1 << 20;
+/// Pauses between the four attempts: a dead endpoint was given up after 9 seconds.
+const RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5)];
+
+/// Why a call came to nothing.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// SSM answered with an error.
+    #[error("{code}: {message}")]
+    Api { status: u16, code: String, message: String },
+    /// SSM did not answer.
+    #[error("RequestError: send request failed")]
+    Transport(#[from] ureq::Error),
+    /// The answer is not what the API promises.
+    #[error("SerializationError: failed decoding the response")]
+    Answer(#[from] serde_json::Error),
+    /// The node key does not sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Nobody to trust.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The agent was stopped between two attempts.
+    #[error("RequestCanceled: the agent was stopped")]
+    Ended,
+}
+
+impl ServiceError {
+    /// AWS's error name, if it was AWS that refused.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Api { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    fn is_worth_retrying(&self) -> bool {
+        match self {
+            Self::Api { status, code, .. } => {
+                *status >= 500
+                    || ["ThrottlingException", "Throttling", "TooManyUpdates"].contains(&code.as_str())
+            }
+            Self::Transport(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The error and what caused it, on one line, as the agent logs it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line = format!("{line}, caused by: {error}");
+            cause = error.source();
+        }
+        line
+    }
+}
+
+/// Role credentials, as `RequestManagedInstanceRoleToken` answers them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs, reason = "named as AWS names them")]
+pub struct RoleCredentials {
+    pub access_key_id: String,
+    pub secret_access_key: SecretString,
+    pub session_token: SecretString,
+    pub token_expiration_date: f64,
+    pub update_key_pair: bool,
+}
+
+/// Who the agent is to a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'a> {
+    /// Nobody: a registration.
+    None,
+    /// The node, by its own key.
+    Key(&'a str, &'a NodeKey),
+    /// The node, by its role.
+    Role(&'a RoleCredentials),
+}
+
+/// SSM at one URL, for one region.
+#[derive(Debug)]
+pub struct Service {
+    url: String,
+    host: String,
+    region: String,
+    client: ureq::Agent,
+}
+
+impl Service {
+    /// SSM as configured.
+    pub fn new(config: &Config, region: &str) -> Result<Self, ServiceError> {
+        let url = config.ssm_url(region);
+        let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let host = authority.split('/').next().unwrap_or_default().to_owned();
+        let mut settings = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(CALL_LIMIT))
+            .tls_config(client_config()?)
+            .user_agent(format!("aws-sdk-go/1.51.20 (lab; linux) amazon-ssm-agent/{AGENT_VERSION}"));
+        // Go's programs never send loopback traffic through a proxy.
+        if ["localhost", "127."].iter().any(|loopback| host.starts_with(loopback)) {
+            settings = settings.proxy(None);
+        }
+        Ok(Self {
+            url: format!("{url}/"),
+            host,
+            region: region.to_owned(),
+            client: settings.build().new_agent(),
+        })
+    }
+
+    /// Calls an operation, up to four times if that may help.
+    pub fn call(
+        &self,
+        time: &impl Time,
+        operation: &str,
+        body: &Value,
+        proof: Proof<'_>,
+    ) -> Result<Value, ServiceError> {
+        let body = body.to_string();
+        for pause in RETRY_PAUSES {
+            match self.attempt(time.now(), operation, &body, proof) {
+                Err(error) if error.is_worth_retrying() => {
+                    time.pause(pause).map_err(|_| ServiceError::Ended)?;
+                }
+                done => return done,
+            }
+        }
+        self.attempt(time.now(), operation, &body, proof)
+    }
+
+    fn attempt(
+        &self,
+        now: Timestamp,
+        operation: &str,
+        body: &str,
+        proof: Proof<'_>,
+    ) -> Result<Value, ServiceError> {
+        let mut headers = vec![
+            ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
+            ("host".to_owned(), self.host.clone()),
+            ("x-amz-date".to_owned(), amz_date(now)),
+            ("x-amz-target".to_owned(), format!("AmazonSSM.{operation}")),
+        ];
+        if let Proof::Role(role) = proof {
+            // The names are signed in this order, which must be alphabetical.
+            headers.insert(
+                3,
+                ("x-amz-security-token".to_owned(), role.session_token.expose_secret().to_owned()),
+            );
+        }
+        if let Some(authorization) = self.authorize(&headers, body, proof)? {
+            headers.push(("authorization".to_owned(), authorization));
+        }
+        let mut request = self.client.post(&self.url);
+        for (name, value) in headers.iter().filter(|(name, _)| name != "host") {
+            request = request.header(name, value);
+        }
+        let mut response = match proof {
+            Proof::Key(..) => request.send(SendBody::from_owned_reader(Cursor::new(body.to_owned())))?,
+            _ => request.send(body.as_bytes())?,
+        };
+        let status = response.status().as_u16();
+        let bytes = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec()?;
+        if status == 200 {
+            return Ok(serde_json::from_slice(&bytes)?);
+        }
+        Err(api_error(status, &bytes))
+    }
+
+    fn authorize(
+        &self,
+        headers: &[(String, String)],
+        body: &str,
+        proof: Proof<'_>,
+    ) -> Result<Option<String>, ServiceError> {
+        let date =
+            headers.iter().find(|(name, _)| name == "x-amz-date").map_or("", |(_, value)| value.as_str());
+        let scope = Scope {
+            date: date.chars().take(8).collect(),
+            region: self.region.clone(),
+            service: "ssm".to_owned(),
+        };
+        let signed_headers: Vec<String> = headers.iter().map(|(name, _)| name.clone()).collect();
+        let request = SignedRequest {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers,
+            signed_headers: &signed_headers,
+            body: body.as_bytes(),
+        };
+        let text = string_to_sign(&request, date, &scope);
+        let (access_key_id, signature) = match proof {
+            Proof::None => return Ok(None),
+            Proof::Key(id, key) => (id.to_owned(), key.sign(&text)?),
+            Proof::Role(role) => {
+                (role.access_key_id.clone(), signature(role.secret_access_key.expose_secret(), &scope, &text))
+            }
+        };
+        Ok(Some(Authorization { access_key_id, scope, signed_headers, signature }.to_header()))
+    }
+}
+
+fn api_error(status: u16, body: &[u8]) -> ServiceError {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    // Some of AWS's services put a namespace before the name.
+    let code = text("__type").map_or("UnknownError", |code| code.rsplit('#').next().unwrap_or(code));
+    let message = text("message").or_else(|| text("Message")).unwrap_or_default();
+    ServiceError::Api { status, code: code.to_owned(), message: message.to_owned() }
+}

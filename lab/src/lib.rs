@@ -1,0 +1,15 @@
+//! The rehearsal room: a local SSM endpoint, a stand-in for `amazon-ssm-agent`, and packages that carry it.
+//!
+//! The endpoint and the agent share nothing but what both sides of the real wire share: identifiers,
+//! [SigV4](sigv4) and the [node key](node_key). The product never links this crate.
+
+#[cfg(feature = "agent")]
+pub mod agent;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
+pub mod ids;
+pub mod node_key;
+#[cfg(feature = "packages")]
+pub mod packages;
+pub mod private_file;
+pub mod sigv4;

@@ -1,0 +1,14 @@
+//! The lab from outside: its programs as processes, its packages through dpkg, rpm and gpg.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy.toml lifts this for test functions only, not for their helpers"
+)]
+
+mod agent;
+mod endpoint;
+mod packages;
+mod support;

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Installs what the lab and the tests need and what is missing, on Debian and its derivatives; elsewhere says what is needed.
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=tools/step.sh
+. tools/step.sh
+
+# command:package
+needs='
+gcc:gcc
+make:make
+shellcheck:shellcheck
+ssh:openssh-client
+/usr/sbin/sshd:openssh-server
+gpg:gpg
+rpm:rpm
+mmdebstrap:mmdebstrap
+/sbin/mke2fs:e2fsprogs
+cpio:cpio
+/bin/busybox:busybox-static
+newuidmap:uidmap
+qemu-img:qemu-utils
+qemu-system-x86_64:qemu-system-x86
+'
+
+missing=
+for need in $needs; do
+    command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need#*:}"
+done
+# A C library to link with has no command of its own.
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "error: there is no cargo; install a Rust toolchain of at least the rust-version in Cargo.toml (https://rustup.rs)" >&2
+    exit 1
+fi
+[ -n "$missing" ] || exit 0
+
+install() {
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    # shellcheck disable=SC2086 # a list of package names
+    $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "error: please install the equivalents of these Debian packages, then run this again:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
+    echo "error: please install these packages as root, then run this again: apt-get install$missing" >&2
+    exit 1
+fi
+step "installing$missing" install

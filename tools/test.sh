@@ -1,0 +1,43 @@
+#!/bin/sh
+# Every test, the fast ones first. --fast leaves out what needs QEMU. Ends with a line that counts what ran.
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=tools/step.sh
+. tools/step.sh
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# shellcheck disable=SC2317 # called by way of step
+# Keeps a copy of what a test command prints, and its exit code.
+counted() {
+    { { "$@" 2>&1; echo $? >"$log.status"; } | tee -a "$log"; } >&2
+    status=$(cat "$log.status")
+    rm -f "$log.status"
+    return "$status"
+}
+
+# The format of cargo's own closing lines: `test result: ok. 12 passed; 0 failed; ...`
+count() {
+    awk '/^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) passed += $(i - 1); if ($i ~ /^failed;/) failed += $(i - 1) } }
+        END { printf "tests: %d passed, %d failed\n", passed, failed }' "$log"
+}
+
+# shellcheck disable=SC2317 # called by way of step
+scripts() { git ls-files -z -- '*.sh' .ci/run | xargs -0 shellcheck -x; }
+
+run() {
+    step 'format' cargo fmt --all --check &&
+        step 'shell scripts' scripts &&
+        step 'lints' cargo clippy --workspace --all-targets --locked --quiet -- -D warnings &&
+        step 'unit and integration tests' counted cargo test --workspace --locked --quiet || return
+    [ "${1-}" != --fast ] || return 0
+    step 'building the stand-in agent' build_agent &&
+        step 'building the binaries' cargo build --locked --quiet -p bootstrap -p lab --bin bootstrap --bin ssm-lab -p hil-tests --bin hil &&
+        step 'QEMU scenarios' counted cargo test --locked -p hil-tests --features qemu --test scenarios -- --test-threads=1 --nocapture
+}
+
+status=0
+run "${1-}" || status=$?
+count
+exit "$status"
