@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tools/step.sh
 . tools/step.sh
 
-step 'building bootstrap, ssm-lab and hil' cargo build --locked --quiet -p bootstrap -p lab --bin bootstrap --bin ssm-lab -p hil-tests --bin hil
+step 'building bootstrap, ssm-lab and hil' cargo build --workspace --locked --quiet --bins
 step 'building the stand-in agent' build_agent
 bin=$CARGO_TARGET_DIR/debug
 inventory=$(step 'bringing the lab up' "$bin/hil" lab up)

@@ -7,9 +7,7 @@ mod refusal;
 use targets::{Arch, PackageFormat};
 
 use crate::{
-    actions::{
-        Action, Configure, Install, Reason, Register, SettleVault, Start, StartReason, Tag, Upload,
-    },
+    actions::{Action, Configure, Install, Reason, Register, SettleVault, Start, StartReason, Tag, Upload},
     facts::{Agent, Facts, Root, SavedVault},
     inventory::{HostSpec, Tags},
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
@@ -61,7 +59,8 @@ pub fn admit(facts: &Facts, host: &HostSpec) -> Result<(Arch, PackageFormat), Re
         Root::Yes => {}
         refused => return Err(Refusal::Root(refused.clone(), host.user.clone())),
     }
-    let format = facts.os.package_format().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?;
+    let format =
+        facts.os.package_format().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?;
     if let Some(reason) = facts.service.unsupported_reason() {
         return Err(Refusal::ServiceManager(facts.service, reason));
     }

@@ -111,7 +111,9 @@ impl Transcript {
 
     fn clean(&self, line: &str) -> String {
         match &self.redacted {
-            Some(secret) if !secret.expose_secret().is_empty() => line.replace(secret.expose_secret(), "[code]"),
+            Some(secret) if !secret.expose_secret().is_empty() => {
+                line.replace(secret.expose_secret(), "[code]")
+            }
             _ => line.to_owned(),
         }
     }
@@ -150,26 +152,38 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "InvalidActivation",
             "the activation is gone or wrong; run the same command again, or check the given activation's id and code",
         ),
-        ("ActivationExpired", "the given activation has expired; give a new one, or leave `activation` out of the inventory"),
+        (
+            "ActivationExpired",
+            "the given activation has expired; give a new one, or leave `activation` out of the inventory",
+        ),
         (
             "RegistrationLimitExceeded",
             "the given activation is used up; give a new one, or leave `activation` out of the inventory",
         ),
-        ("x509:", "the host does not trust the endpoint's certificate; add its CA to the host's system store"),
+        (
+            "x509:",
+            "the host does not trust the endpoint's certificate; add its CA to the host's system store",
+        ),
         (
             "dial tcp",
             "the host cannot reach the SSM endpoint; check its route, DNS, proxy and firewall for port 443 outbound",
         ),
-        ("onnection refused", "the host cannot reach the SSM endpoint; check `agent_endpoint` and the host's firewall"),
+        (
+            "onnection refused",
+            "the host cannot reach the SSM endpoint; check `agent_endpoint` and the host's firewall",
+        ),
         ("by snap", "the host has the agent as a snap; remove it with `snap remove amazon-ssm-agent` first"),
         ("dependency problems", "run `apt-get -f install` on the host, then the same command again"),
     ];
     let known = KNOWN.iter().find(|(sign, _)| lines.iter().any(|line| line.contains(sign)));
     match (known, step) {
         (Some((_, hint)), _) => (*hint).to_owned(),
-        (None, Step::Install) => "the lines above are the package manager's; mend that and run the same command again".to_owned(),
+        (None, Step::Install) => {
+            "the lines above are the package manager's; mend that and run the same command again".to_owned()
+        }
         (None, Step::Register) => {
-            "see /var/log/amazon/ssm/errors.log on the host, and whether it reaches the SSM endpoint".to_owned()
+            "see /var/log/amazon/ssm/errors.log on the host, and whether it reaches the SSM endpoint"
+                .to_owned()
         }
         (None, Step::Start) => "see `journalctl -u amazon-ssm-agent` on the host".to_owned(),
         (None, _) => "mend what the lines above say and run the same command again".to_owned(),
@@ -179,7 +193,7 @@ pub fn hint(step: Step, lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions::{Register, Reason, SettleVault, Start, StartReason};
+    use crate::actions::{Reason, Register, SettleVault, Start, StartReason};
 
     fn key() -> ActivationKey {
         ActivationKey { id: "an-id".into(), code: "a-very-secret-code".to_owned().into() }
@@ -206,7 +220,14 @@ mod tests {
     #[test]
     fn a_failure_is_known_by_its_step_and_its_last_lines_without_the_code() {
         let mut transcript = Transcript::without(Some(&key().code));
-        let lines = [":begin configure", "noise", ":done configure", ":begin register", "bad a-very-secret-code", ":failed register 1"];
+        let lines = [
+            ":begin configure",
+            "noise",
+            ":done configure",
+            ":begin register",
+            "bad a-very-secret-code",
+            ":failed register 1",
+        ];
         let progress: Vec<_> = lines.iter().map(|line| transcript.line(line)).collect();
         assert_eq!(progress[0], Progress::Began(Step::Configure));
         assert_eq!(progress[2], Progress::Done(0));

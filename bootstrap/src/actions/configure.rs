@@ -95,7 +95,10 @@ mod tests {
         let current = r#"{"Profile":{"ShareCreds":false},"Identity":{"ConsumptionOrder":["EC2"],"X":1}}"#;
         let wanted = Configure::wanted(Some(current), None).unwrap().unwrap();
         let flat: String = wanted.content.split_whitespace().collect();
-        assert_eq!(flat, r#"{"Profile":{"ShareCreds":false},"Identity":{"ConsumptionOrder":["OnPrem"],"X":1}}"#);
+        assert_eq!(
+            flat,
+            r#"{"Profile":{"ShareCreds":false},"Identity":{"ConsumptionOrder":["OnPrem"],"X":1}}"#
+        );
     }
 
     #[test]

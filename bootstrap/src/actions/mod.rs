@@ -19,7 +19,7 @@ use crate::events::Step;
 pub use apply::LAST_LINES;
 pub use configure::{Configure, ConfigureError};
 pub use install::Install;
-pub use register::{Register, Reason};
+pub use register::{Reason, Register};
 pub use start::{Start, StartReason};
 pub use tag::Tag;
 pub use upload::Upload;

@@ -33,15 +33,18 @@ impl Upload {
 }
 
 fn megabytes(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a package is far below 2^52 bytes, and this is shown with one digit")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a package is far below 2^52 bytes, and this is shown with one digit"
+    )]
     let bytes = bytes as f64;
     bytes / 1e6
 }
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command as Process, Stdio};
     use std::io::Write;
+    use std::process::{Command as Process, Stdio};
 
     use secrecy::ExposeSecret;
 
@@ -56,7 +59,8 @@ mod tests {
     /// The script with its directory moved, since it writes where only root may.
     fn upload(directory: &std::path::Path, upload: &Upload, content: &'static [u8]) -> (Option<i32>, String) {
         let command = upload.command(Bytes::from_static(content), Duration::ZERO);
-        let script = command.text().expose_secret().replace("/var/lib/bootstrap", directory.to_str().unwrap());
+        let script =
+            command.text().expose_secret().replace("/var/lib/bootstrap", directory.to_str().unwrap());
         let mut child = Process::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())

@@ -41,7 +41,9 @@ pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
     let mut deleted = 0;
     for (name, (_, plane)) in control_planes(&inventory).await? {
         let keep = |run: &RunId| match journal.run(run.as_str()) {
-            Ok(Some(record)) => record.ending == Ending::Running || (record.ending == Ending::Unknown && !args.all),
+            Ok(Some(record)) => {
+                record.ending == Ending::Running || (record.ending == Ending::Unknown && !args.all)
+            }
             Ok(None) => !args.all,
             Err(_) => true,
         };

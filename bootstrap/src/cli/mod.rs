@@ -1,6 +1,10 @@
 //! The command line: one file for each subcommand, with its arguments and its `run`. This is the only
 //! place that prints, and the only one that knows about exit codes.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "stdout is data and stderr is messages, and both end here")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "stdout is data and stderr is messages, and both end here"
+)]
 
 mod activations;
 mod history;
@@ -20,10 +24,16 @@ use crate::failure::{Exit, Failure};
 /// activation of its environment and waits until Systems Manager says Online. Run it again at any time: what is
 /// done stays done, what was interrupted is resumed.
 #[derive(Debug, Parser)]
-#[command(name = "bootstrap", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(
+    name = "bootstrap",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(flatten)]
-    run: Option<run::Args>,
+    run: run::Args,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -68,20 +78,18 @@ pub fn main() -> ExitCode {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::CannotStart, "the program could not start its threads").because(error))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::CannotStart, "the program could not start its threads").because(error)
+    })
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     // One provider for SSH's keys, AWS's and the packages' TLS; a second call finds it in place.
     rustls::crypto::ring::default_provider().install_default().ok();
-    match (cli.command, cli.run) {
-        (Some(Command::Inventory(command)), _) => inventory::run(&command),
-        (Some(Command::History(args)), _) => history::run(&args),
-        (Some(Command::Activations(command)), _) => activations::run(command).await,
-        (None, Some(args)) => run::run(args).await,
-        (None, None) => Err(Failure::new(Exit::Usage, "nothing to do").hint("see `bootstrap --help`")),
+    match cli.command {
+        Some(Command::Inventory(command)) => inventory::run(&command),
+        Some(Command::History(args)) => history::run(&args),
+        Some(Command::Activations(command)) => activations::run(command).await,
+        None => run::run(cli.run).await,
     }
 }

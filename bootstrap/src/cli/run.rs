@@ -6,7 +6,7 @@ mod interrupts;
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, stderr, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -35,8 +35,9 @@ pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsCon
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// File that names environments and hosts
-    #[arg(short, long, value_name = "FILE")]
-    inventory: PathBuf,
+    // Required, yet optional in type: with a subcommand, which has its own, clap does not ask for it.
+    #[arg(short, long, value_name = "FILE", required = true)]
+    inventory: Option<PathBuf>,
     /// Connect, look and print what would be done on each host; change nothing, on hosts or in AWS
     #[arg(long)]
     dry_run: bool,
@@ -54,7 +55,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
-    let inventory = load(&args.inventory)?;
+    let Some(file) = &args.inventory else {
+        return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
+    };
+    let inventory = load(file)?;
     let keys = load_keys(&inventory, args.passphrase_fd)?;
     let journal = open_journal(&args.places)?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -69,7 +73,11 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         .send(Event::RunStarted {
             run: run.id.clone(),
             inventory: inventory.path.clone(),
-            hosts: inventory.hosts.iter().map(|host| (host.name.clone(), host.environment.name.clone())).collect(),
+            hosts: inventory
+                .hosts
+                .iter()
+                .map(|host| (host.name.clone(), host.environment.name.clone()))
+                .collect(),
             dry_run: args.dry_run,
         })
         .await;
@@ -83,7 +91,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(trouble) = journal.trouble() {
         eprintln!("warning: the journal is incomplete: {trouble}");
     }
-    print(&report, &args, no_color);
+    print(&report, &args, file, no_color);
     Ok(exit_of(&report))
 }
 
@@ -96,7 +104,8 @@ fn prepare(
     events: Events,
 ) -> Result<Run<Real>, Failure> {
     let id = RunId::new(Timestamp::now());
-    let pools: Vec<_> = planes.values().map(|(environment, plane)| pool(inventory, environment, plane)).collect();
+    let pools: Vec<_> =
+        planes.values().map(|(environment, plane)| pool(inventory, environment, plane)).collect();
     let told = events.clone();
     let activations = Activations::new(&id, pools, move |change| tell(told.clone(), change));
     let mut stores = Stores::new(places::cache()?, backend::download_client()?, events.clone());
@@ -119,7 +128,7 @@ fn prepare(
     })
 }
 
-pub(super) fn load(path: &std::path::Path) -> Result<Inventory, Failure> {
+pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {
     Inventory::load(path).map_err(|problems| {
         let count = problems.as_slice().len();
         let plural = if count == 1 { "problem" } else { "problems" };
@@ -130,21 +139,20 @@ pub(super) fn load(path: &std::path::Path) -> Result<Inventory, Failure> {
 
 fn load_keys(inventory: &Inventory, descriptor: Option<u32>) -> Result<KeyRing, Failure> {
     let mut source: Box<dyn PassphraseSource> = match descriptor {
-        Some(number) => Box::new(FromDescriptor::read(number).map_err(|error| {
-            Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
-        })?),
+        Some(number) => Box::new(
+            FromDescriptor::read(number)
+                .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?,
+        ),
         None => Box::new(FromTerminal),
     };
     let files = inventory.hosts.iter().flat_map(|host| &host.identities);
-    KeyRing::load(files, source.as_mut()).map_err(|error: KeyError| {
-        Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
-    })
+    KeyRing::load(files, source.as_mut())
+        .map_err(|error: KeyError| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
 pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
-    Journal::open(&places.journal()?).map_err(|error| {
-        Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
-    })
+    Journal::open(&places.journal()?)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
 /// SSM for each environment that has hosts.
@@ -201,7 +209,8 @@ async fn tell(events: Events, change: ActivationChange) {
 async fn remove_leftovers(journal: &Journal, inventory: &Inventory, planes: &Planes, events: &Events) {
     let file = std::path::absolute(&inventory.path).unwrap_or_else(|_| inventory.path.clone());
     for left in journal.open_activations().unwrap_or_default() {
-        let plane = planes.iter().find(|(name, _)| name.as_str() == left.environment).map(|(_, (_, plane))| plane);
+        let plane =
+            planes.iter().find(|(name, _)| name.as_str() == left.environment).map(|(_, (_, plane))| plane);
         let (Some(plane), Ok(id), true) = (plane, left.id.parse(), left.inventory == file) else { continue };
         let event = match plane.delete_activation(&id).await {
             Ok(()) => Event::ActivationDeleted { id: left.id },
@@ -211,7 +220,7 @@ async fn remove_leftovers(journal: &Journal, inventory: &Inventory, planes: &Pla
     }
 }
 
-fn print(report: &FleetReport, args: &Args, no_color: bool) {
+fn print(report: &FleetReport, args: &Args, inventory: &Path, no_color: bool) {
     let text = match args.output {
         OutputFormat::Json => json::render(report),
         OutputFormat::Text => {
@@ -221,7 +230,7 @@ fn print(report: &FleetReport, args: &Args, no_color: bool) {
                 color: terminal && !no_color,
                 width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
                 every_host: false,
-                inventory: &args.inventory,
+                inventory,
             };
             table::render(report, look)
         }

@@ -100,6 +100,8 @@ fn slow(step: Step) -> Option<&'static str> {
         Step::Connect => Some("connecting"),
         Step::Fetch => Some("waiting for the package"),
         Step::Upload => Some("sending the package"),
+        Step::Install => Some("installing"),
+        Step::Register => Some("registering"),
         Step::Online => Some("waiting until SSM says Online"),
         Step::Repair => Some("restarting the agent, which stays offline"),
         _ => None,
@@ -155,8 +157,11 @@ mod tests {
         10:31:08 dev: activation 6a2f1c1e-8b8e-4a51-9d3c-0123456789ab created, for up to 3 registrations
         10:31:08 rpm-1: nothing to do
         10:31:09 rpm-1: online, unchanged, mi-0fedcba9876543210, in 0.9 s
+        10:31:09 deb-1: installing
+        10:31:09 deb-2: installing
         10:31:11 deb-1: install amazon-ssm-agent 3.3.3000.0
         10:31:11 deb-2: failed: install: `dpkg --install amazon-ssm-agent.deb` ended with exit code 1
+        10:31:12 deb-1: registering
         10:31:13 deb-1: register with activation
         10:31:13 deb-1: start and enable the agent
         10:31:13 deb-1: waiting until SSM says Online

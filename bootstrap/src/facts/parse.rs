@@ -61,7 +61,8 @@ impl<'a> Answer<'a> {
     }
 
     fn number<T: std::str::FromStr>(&self, key: &'static str) -> Result<Option<T>, FactsError> {
-        let read = |value: &str| value.parse().map_err(|_| FactsError::Value { key, value: value.to_owned() });
+        let read =
+            |value: &str| value.parse().map_err(|_| FactsError::Value { key, value: value.to_owned() });
         self.get(key).map(read).transpose()
     }
 
@@ -131,7 +132,10 @@ fn agent(answer: &Answer<'_>) -> Agent {
         return Agent::Snap;
     }
     let installed = |text: &str| text.parse().map_or(Agent::Broken, Agent::Installed);
-    match (answer.get("dpkg.agent").map(|text| text.split_once(' ').unwrap_or((text, ""))), answer.get("rpm.agent")) {
+    match (
+        answer.get("dpkg.agent").map(|text| text.split_once(' ').unwrap_or((text, ""))),
+        answer.get("rpm.agent"),
+    ) {
         (Some(("installed", version)), _) => match targets::AgentVersion::from_package(version) {
             Ok(version) => Agent::Installed(version),
             Err(_) => Agent::Broken,
@@ -184,7 +188,10 @@ mod tests {
             "vault.instance=mi-0123456789abcdef0\nvault.region=eu-west-1\n",
         );
         let registration = parsed(&text).unwrap().registration.unwrap();
-        assert_eq!((registration.node.as_str(), registration.region.as_str()), ("mi-0123456789abcdef0", "eu-west-1"));
+        assert_eq!(
+            (registration.node.as_str(), registration.region.as_str()),
+            ("mi-0123456789abcdef0", "eu-west-1")
+        );
     }
 
     #[test]
@@ -197,7 +204,8 @@ mod tests {
 
     #[test]
     fn the_config_keeps_its_lines_and_its_equal_signs() {
-        let text = FRESH.replace("end=yes", "config=yes\nconfig|{\nconfig| \"a\": \"b=c|d\"\nconfig|}\nend=yes");
+        let text =
+            FRESH.replace("end=yes", "config=yes\nconfig|{\nconfig| \"a\": \"b=c|d\"\nconfig|}\nend=yes");
         assert_eq!(parsed(&text).unwrap().config.as_deref(), Some("{\n \"a\": \"b=c|d\"\n}\n"));
     }
 

@@ -118,7 +118,9 @@ impl<B: Backend> HostRun<B> {
         self.enter(Step::Connect).await?;
         self.run.connector.connect(&self.spec).await.map_err(|none| match none.unreachable {
             true => Outcome::Unreachable { why: none.why, hint: none.hint },
-            false => Outcome::Failed { step: Step::Connect, why: none.why, lines: Vec::new(), hint: none.hint },
+            false => {
+                Outcome::Failed { step: Step::Connect, why: none.why, lines: Vec::new(), hint: none.hint }
+            }
         })
     }
 
@@ -129,7 +131,8 @@ impl<B: Backend> HostRun<B> {
             step,
             why: format!("the host's facts cannot be read: {error}"),
             lines: output.stderr.lines().map(str::to_owned).collect(),
-            hint: "does the login shell start `sh`? A forced command or a restricted shell cannot be used".to_owned(),
+            hint: "does the login shell start `sh`? A forced command or a restricted shell cannot be used"
+                .to_owned(),
         })
     }
 
@@ -144,9 +147,15 @@ impl<B: Backend> HostRun<B> {
         self.execs += 1;
         host.run(command, on_line).await.map_err(|error| {
             let hint = match &error {
-                HostError::Lost { .. } => "run the same command again: it looks at what is there and goes on from it",
-                HostError::TimedOut { .. } => "see what hangs on the host, or raise `limits.command` in the inventory",
-                HostError::NotRun { .. } => "see the host's sshd log; the user needs a shell and no forced command",
+                HostError::Lost { .. } => {
+                    "run the same command again: it looks at what is there and goes on from it"
+                }
+                HostError::TimedOut { .. } => {
+                    "see what hangs on the host, or raise `limits.command` in the inventory"
+                }
+                HostError::NotRun { .. } => {
+                    "see the host's sshd log; the user needs a shell and no forced command"
+                }
             };
             Outcome::Failed { step, why: error.to_string(), lines: Vec::new(), hint: hint.to_owned() }
         })
@@ -154,9 +163,10 @@ impl<B: Backend> HostRun<B> {
 
     fn site(&self) -> Result<&Site<B>, Outcome> {
         let environment = &self.spec.environment.name;
-        self.run.sites.get(environment).ok_or_else(|| Outcome::Skipped {
-            why: format!("environment {environment} could not be set up"),
-        })
+        self.run
+            .sites
+            .get(environment)
+            .ok_or_else(|| Outcome::Skipped { why: format!("environment {environment} could not be set up") })
     }
 
     fn failed(step: Step, why: impl Into<String>, hint: impl Into<String>) -> Outcome {

@@ -133,7 +133,11 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
         dry_run: run.dry_run,
         interrupted: phases.now() != Phase::Working,
         hosts: crew.reports.into_iter().flatten().collect(),
-        activations_left: left.into_iter().filter(|(_, end)| end.is_err()).map(|(id, _)| id.to_string()).collect(),
+        activations_left: left
+            .into_iter()
+            .filter(|(_, end)| end.is_err())
+            .map(|(id, _)| id.to_string())
+            .collect(),
     };
     run.events.send(Event::RunDone(report.clone())).await;
     report
@@ -192,7 +196,8 @@ fn dropped(host: &HostSpec, step: Step, error: &JoinError) -> HostReport {
     } else {
         Outcome::Failed {
             step,
-            why: "dropped by the second Ctrl-C; the host is in doubt, what ran there may still be running".to_owned(),
+            why: "dropped by the second Ctrl-C; the host is in doubt, what ran there may still be running"
+                .to_owned(),
             lines: Vec::new(),
             hint: "run the same command again: it looks at what is there and goes on from it".to_owned(),
         }

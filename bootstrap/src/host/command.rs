@@ -130,8 +130,8 @@ pub fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command as Process, Stdio};
     use std::io::Write;
+    use std::process::{Command as Process, Stdio};
 
     use proptest::prelude::*;
 
@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn neither_arguments_nor_secrets_are_on_the_command_line_or_in_debug() {
-        let command = Command::new(&SHOW, vec![], Duration::ZERO).with_secret("code", SecretString::from("hunter2"));
+        let command =
+            Command::new(&SHOW, vec![], Duration::ZERO).with_secret("code", SecretString::from("hunter2"));
         assert!(!command.line(true).contains("hunter2"));
         assert!(!format!("{command:?}").contains("hunter2"));
     }

@@ -152,8 +152,8 @@ pub(super) struct RawLimits {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Package")]
 pub(super) struct RawPackage {
-    /// A file, a directory, or an http(s) URL laid out like AWS's bucket. AWS's bucket of the environment's Region if
-    /// left out.
+    /// A file, a directory, or an http(s) URL laid out like AWS's bucket; or AWS's bucket of the environment's Region:
+    /// "aws" (the default), "aws:stable", "aws:3.3.987.0".
     pub(super) source: Option<At<String>>,
     /// Whether an OpenPGP signature must be there; "required" for URLs and "if-present" for files if left out.
     pub(super) verify: Option<At<VerifyWish>>,

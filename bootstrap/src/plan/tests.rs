@@ -184,7 +184,10 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
     };
     let sudo = refuse(|facts| facts.root = Root::Refused("sudo: a password is required".into()));
     assert!(sudo.ends_with("may not use sudo without a password: sudo: a password is required"), "{sudo}");
-    assert!(refuse(|facts| facts.os = OsRelease::parse("ID=alpine\nPRETTY_NAME=\"Alpine Linux v3.20\"\n")).contains("Alpine"));
+    assert!(
+        refuse(|facts| facts.os = OsRelease::parse("ID=alpine\nPRETTY_NAME=\"Alpine Linux v3.20\"\n"))
+            .contains("Alpine")
+    );
     assert!(refuse(|facts| facts.service = ServiceManager::OpenRc).contains("systemd"));
     assert!(refuse(|facts| facts.agent = Agent::Snap).contains("snap"));
     assert!(refuse(|facts| facts.dpkg_arch = None).contains("x86_64"));
@@ -193,7 +196,10 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
         facts.rpm_arch = Some("armv7hl".into());
     });
     assert!(fedora_on_arm.contains("no rpm package"), "{fedora_on_arm}");
-    assert_eq!(refuse(|facts| facts.clock_ahead_seconds = -3600), "its clock is 3600 s behind the controller's");
+    assert_eq!(
+        refuse(|facts| facts.clock_ahead_seconds = -3600),
+        "its clock is 3600 s behind the controller's"
+    );
 }
 
 #[test]

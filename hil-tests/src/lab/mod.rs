@@ -70,30 +70,13 @@ impl Lab {
     /// Brings a lab up, as far as it is not.
     pub fn up(options: &LabOptions) -> Result<Self> {
         let paths = Paths::new(&options.directory)?;
-        let narration = &options.narration;
-        let _lock = lock(&paths, narration)?;
-        // Before anything is started that it should end.
+        // Before anything is started that it should end, and outside the lock, which the watchman takes when this fails.
         let guard = match options.lifetime {
             Lifetime::UntilDown => None,
             Lifetime::OfThisProgram => Some(Guard::start(&options.programs, paths.directory())?),
         };
-        if options.fresh {
-            narration.step("removing the old lab", || remove(&paths, narration))?;
-        }
-        let made = narration.step("packages of the agent", || packages::make(&paths, &options.programs))?;
-        let images = options.guests.iter().map(|guest| image(&paths, guest, narration));
-        let images: Vec<Image> = images.collect::<Result<_>>()?;
-        keys::make(&paths)?;
-        let endpoint = endpoint(&paths, options, made)?;
-        let pairs = options.guests.iter().zip(&images);
-        let machines = pairs.map(|(guest, image)| guests::switch_on(&paths, guest, image, narration));
-        let machines: Vec<Machine> = machines.collect::<Result<_>>()?;
-        // The host keys are known before the guests are up: there is no first connection on trust.
-        keys::write_known_hosts(&paths, machines.iter())?;
-        let lab = Self { paths, endpoint, machines, guard };
-        guests::wait_for_all(&lab.machines, narration)?;
-        lab.write_inventory(&options.guests)?;
-        Ok(lab)
+        let (endpoint, machines) = bring_up(&paths, options)?;
+        Ok(Self { paths, endpoint, machines, guard })
     }
 
     /// The lab that is up in a directory.
@@ -153,29 +136,6 @@ impl Lab {
     pub fn stop_endpoint(&self) {
         endpoint::stop(&self.paths);
     }
-
-    fn write_inventory(&self, guests: &[GuestSpec]) -> Result<()> {
-        let hosts: Vec<Host> = guests
-            .iter()
-            .zip(&self.machines)
-            .map(|(guest, machine)| Host {
-                name: guest.name.clone(),
-                address: "127.0.0.1",
-                port: machine.ssh_port(),
-                environment: guest.environment.clone(),
-            })
-            .collect();
-        let agent = self.endpoint.url_for_guests();
-        let urls = Urls { controller: &self.endpoint.url, agent: &agent, region: &self.endpoint.region };
-        for (path, text) in [
-            (self.paths.environment(), self.endpoint.shell_exports()),
-            (self.paths.inventory(), inventory::text(&hosts, urls)?),
-        ] {
-            crate::private_file::write(&path, &text)
-                .with_context(|| format!("can't write {}", path.display()))?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Lab {
@@ -185,6 +145,53 @@ impl Drop for Lab {
             let _ = stop(&self.paths, SwitchOff::Cut, &Narration::silent());
         }
     }
+}
+
+/// Every step of `up`, each only as far as it is needed.
+fn bring_up(paths: &Paths, options: &LabOptions) -> Result<(Endpoint, Vec<Machine>)> {
+    let narration = &options.narration;
+    let _lock = lock(paths, narration)?;
+    if options.fresh {
+        narration.step("removing the old lab", || remove(paths, narration))?;
+    }
+    let made = narration.step("packages of the agent", || packages::make(paths, &options.programs))?;
+    let images = options.guests.iter().map(|guest| image(paths, guest, narration));
+    let images: Vec<Image> = images.collect::<Result<_>>()?;
+    keys::make(paths)?;
+    let endpoint = endpoint(paths, options, made)?;
+    let pairs = options.guests.iter().zip(&images);
+    let machines = pairs.map(|(guest, image)| guests::switch_on(paths, guest, image, narration));
+    let machines: Vec<Machine> = machines.collect::<Result<_>>()?;
+    // The host keys are known before the guests are up: there is no first connection on trust.
+    keys::write_known_hosts(paths, machines.iter())?;
+    guests::wait_for_all(&machines, narration)?;
+    write_inventory(paths, &endpoint, options.guests.iter().zip(&machines))?;
+    Ok((endpoint, machines))
+}
+
+fn write_inventory<'a>(
+    paths: &Paths,
+    endpoint: &Endpoint,
+    guests: impl Iterator<Item = (&'a GuestSpec, &'a Machine)>,
+) -> Result<()> {
+    let host = |(guest, machine): (&GuestSpec, &Machine)| Host {
+        name: guest.name.clone(),
+        address: "127.0.0.1",
+        port: machine.ssh_port(),
+        environment: guest.environment.clone(),
+    };
+    let hosts: Vec<Host> = guests.map(host).collect();
+    let agent = endpoint.url_for_guests();
+    let urls = Urls { controller: &endpoint.url, agent: &agent, region: &endpoint.region };
+    let files = [
+        (paths.environment(), endpoint.shell_exports()),
+        (paths.inventory(), inventory::text(&hosts, urls)?),
+    ];
+    for (path, text) in files {
+        crate::private_file::write(&path, &text)
+            .with_context(|| format!("can't write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn image(paths: &Paths, guest: &GuestSpec, narration: &Narration) -> Result<Image> {

@@ -25,15 +25,15 @@ const FRESH: &str = "fresh";
 static RIG: LazyLock<Mutex<Rig>> = LazyLock::new(|| Mutex::new(Rig::new()));
 
 /// The lab, and where `bootstrap` keeps its files.
-pub struct Rig {
-    pub lab: Lab,
+pub(crate) struct Rig {
+    pub(crate) lab: Lab,
     programs: Programs,
     scratch: tempfile::TempDir,
     runs: u32,
 }
 
 /// The lab with both guests as they were when they had just booted, and no fault on order.
-pub fn rig() -> MutexGuard<'static, Rig> {
+pub(crate) fn rig() -> MutexGuard<'static, Rig> {
     let mut rig = RIG.lock().unwrap_or_else(PoisonError::into_inner);
     rig.reset();
     rig
@@ -41,25 +41,25 @@ pub fn rig() -> MutexGuard<'static, Rig> {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:#?}"))
     }
 
     /// The report of one host.
-    pub fn host(&self, name: &str) -> Value {
+    pub(crate) fn host(&self, name: &str) -> Value {
         let report = self.json();
         let found = report["hosts"].as_array().unwrap().iter().find(|host| host["host"] == name).cloned();
         found.unwrap_or_else(|| panic!("{name} is not in {report:#}"))
     }
 
-    pub fn expect_code(self, code: i32) -> Self {
+    pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         self
     }
@@ -91,7 +91,6 @@ impl Rig {
             let restore = |machine: &Machine| {
                 if !machine.is_running() {
                     machine.power_on_from(FRESH, SSH_LIMIT).unwrap();
-                    machine.set_clock().unwrap();
                     return;
                 }
                 machine.set_link(true).unwrap();
@@ -105,21 +104,21 @@ impl Rig {
     }
 
     /// Where `bootstrap` of this scenario keeps its journal and its cache.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.scratch.path().join(format!("home-{}", self.runs))
     }
 
-    pub fn machine(&self, name: &str) -> &Machine {
+    pub(crate) fn machine(&self, name: &str) -> &Machine {
         self.lab.machine(name).unwrap()
     }
 
     /// A command as root on a guest; its stdout.
-    pub fn root(&self, name: &str, command: &[&str]) -> String {
+    pub(crate) fn root(&self, name: &str, command: &[&str]) -> String {
         self.machine(name).ssh("root").run(command).unwrap()
     }
 
     /// A copy of the lab's inventory, changed, beside it.
-    pub fn inventory(&self, change: impl FnOnce(String) -> String) -> PathBuf {
+    pub(crate) fn inventory(&self, change: impl FnOnce(String) -> String) -> PathBuf {
         let text = fs::read_to_string(self.lab.paths().inventory()).unwrap();
         let path = self.lab.paths().directory().join(format!("hosts-{}.toml", self.runs));
         fs::write(&path, change(text)).unwrap();
@@ -127,17 +126,17 @@ impl Rig {
     }
 
     /// `bootstrap --inventory FILE --output json`, to its end.
-    pub fn enrol(&self, inventory: &Path) -> Ran {
+    pub(crate) fn enrol(&self, inventory: &Path) -> Ran {
         self.run(&["--inventory", inventory.to_str().unwrap(), "--output", "json"])
     }
 
     /// `bootstrap` with these arguments, to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Running::new(self.command(arguments)).end()
     }
 
     /// `bootstrap` with these arguments, going on.
-    pub fn start(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running::new(self.command(arguments))
     }
 
@@ -156,39 +155,42 @@ impl Rig {
     }
 
     /// Orders a fault: the next `remaining` calls of `operation` fail with `error`.
-    pub fn fault(&self, operation: &str, error: &str, status: u16, remaining: u32) {
+    pub(crate) fn fault(&self, operation: &str, error: &str, status: u16, remaining: u32) {
         let fault = json!({"operation": operation, "error": error, "status": status, "remaining": remaining});
         self.admin("POST", "/faults", Some(fault));
     }
 
     /// What the endpoint holds.
-    pub fn state(&self) -> Value {
+    pub(crate) fn state(&self) -> Value {
         self.admin("GET", "/state", None)
     }
 
     /// How often an operation was called.
-    pub fn calls(&self, operation: &str) -> u64 {
+    pub(crate) fn calls(&self, operation: &str) -> u64 {
         self.state()["calls"][operation].as_u64().unwrap_or_default()
     }
 
     /// Activations that exist.
-    pub fn live_activations(&self) -> usize {
+    pub(crate) fn live_activations(&self) -> usize {
         let state = self.state();
         state["activations"].as_array().unwrap().iter().filter(|one| one["deleted"] != true).count()
     }
 
     fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let uri = format!("{}{path}", self.lab.endpoint().admin);
-        let request =
-            ureq::http::Request::builder().method(method).uri(uri).header("content-type", "application/json");
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let text = ureq::run(request.body(body).unwrap()).unwrap().body_mut().read_to_string().unwrap();
+        let answer = match (method, body) {
+            ("GET", None) => ureq::get(uri).call(),
+            ("DELETE", None) => ureq::delete(uri).call(),
+            ("POST", Some(body)) => ureq::post(uri).content_type("application/json").send(body.to_string()),
+            other => panic!("no such call: {other:?}"),
+        };
+        let text = answer.unwrap().body_mut().read_to_string().unwrap();
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 }
 
 /// A `bootstrap` that goes on.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: thread::JoinHandle<String>,
     stderr: thread::JoinHandle<String>,
@@ -219,7 +221,7 @@ impl Running {
     }
 
     /// Waits until a line with this text is on stderr.
-    pub fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let start = Instant::now();
         while !self.said.lock().unwrap().contains(text) {
             assert!(start.elapsed() < RUN_LIMIT, "{text:?} was never said: {}", self.said.lock().unwrap());
@@ -233,19 +235,19 @@ impl Running {
     }
 
     /// Ctrl-C.
-    pub fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits for its end.
-    pub fn end(mut self) -> Ran {
+    pub(crate) fn end(mut self) -> Ran {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -266,6 +268,6 @@ impl Running {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own thread, which has nothing else to do")]
-pub fn pause() {
+pub(crate) fn pause() {
     thread::sleep(Duration::from_millis(50));
 }

@@ -75,7 +75,8 @@ fn an_agent_that_hibernates_is_restarted_and_online() {
     let inventory = rig.inventory(|text| {
         only_deb(text).replace("[environments.dev]", "[environments.dev]\nonline_within = \"2m\"")
     });
-    rig.fault("UpdateInstanceInformation", "InternalServerError", 500, 1);
+    // Not one of the errors that the agent retries: it hibernates at once.
+    rig.fault("UpdateInstanceInformation", "AccessDeniedException", 400, 1);
     let ran = rig.enrol(&inventory).expect_code(0);
     let host = ran.host("deb-1");
     assert_eq!(host["outcome"], "online");
@@ -87,7 +88,7 @@ fn after_ctrl_c_nothing_is_half_done_and_the_next_run_converges() {
     let rig = rig();
     let inventory = rig.inventory(only_deb);
     let mut running = rig.start(&["--inventory", inventory.to_str().unwrap(), "--output", "json"]);
-    running.wait_for("install");
+    running.wait_for("deb-1: installing");
     running.interrupt();
     let ran = running.end().expect_code(130);
     assert_eq!(ran.json()["interrupted"], true);
@@ -103,7 +104,7 @@ fn the_activation_of_a_killed_run_is_removed_by_the_next_one() {
     let rig = rig();
     let inventory = rig.inventory(only_deb);
     let mut running = rig.start(&["--inventory", inventory.to_str().unwrap(), "--output", "json"]);
-    running.wait_for("register");
+    running.wait_for("deb-1: registering");
     running.kill();
     assert_eq!(rig.live_activations(), 1, "the run was killed too late or too early");
     assert_eq!(rig.enrol(&inventory).expect_code(0).host("deb-1")["outcome"], "online");

@@ -85,21 +85,27 @@ impl Stores {
     pub(super) fn of(&mut self, environment: &Environment) -> Result<Arc<Announced>, Failure> {
         let wish = &environment.package;
         // Only AWS's own bucket depends on the Region.
-        let region = wish.source.as_deref().is_none_or(|source| source.starts_with("aws")).then(|| environment.region.clone());
+        let region = wish
+            .source
+            .as_deref()
+            .is_none_or(|source| source.starts_with("aws"))
+            .then(|| environment.region.clone());
         let key = (wish.clone(), region);
         if let Some(store) = self.stores.get(&key) {
             return Ok(store.clone());
         }
         let settings = settings(wish, &environment.region).map_err(|error| failure(&error))?;
         let store = PackageStore::new(self.cache.join("packages"), settings, self.client.clone());
-        let store = Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
+        let store =
+            Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
         self.stores.insert(key, store.clone());
         Ok(store)
     }
 }
 
 fn failure(error: &PackageError) -> Failure {
-    let failure = Failure::new(Exit::CannotStart, "the package source cannot be used").because(with_sources(error));
+    let failure =
+        Failure::new(Exit::CannotStart, "the package source cannot be used").because(with_sources(error));
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,

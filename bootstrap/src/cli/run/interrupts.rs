@@ -26,5 +26,6 @@ pub(super) fn listen() -> Result<mpsc::Receiver<()>, Failure> {
 }
 
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::new(Exit::CannotStart, "Ctrl-C cannot be listened for").because(error))
+    signal(kind)
+        .map_err(|error| Failure::new(Exit::CannotStart, "Ctrl-C cannot be listened for").because(error))
 }

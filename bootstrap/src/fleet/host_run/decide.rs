@@ -29,7 +29,8 @@ impl<B: Backend> HostRun<B> {
         let (arch, format) = plan::admit(facts, &self.spec).map_err(refused)?;
         self.enter(Step::Fetch).await?;
         let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
-            let hint = error.hint().unwrap_or_else(|| "see `source` of [package] in the inventory".to_owned());
+            let hint =
+                error.hint().unwrap_or_else(|| "see `source` of [package] in the inventory".to_owned());
             Self::failed(Step::Fetch, with_sources(error.as_ref()), hint)
         })?;
         let file = package_file(&package);

@@ -108,7 +108,8 @@ impl<B: Backend> HostRun<B> {
         self.changed = true;
         let entered = *self.step.borrow();
         let ended = self.exec(host, &command, entered, &mut on_line).await;
-        let on_host = decision.actions.iter().filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)));
+        let on_host =
+            decision.actions.iter().filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)));
         for action in on_host.take(transcript.done()) {
             self.done(action).await;
         }
@@ -163,7 +164,9 @@ impl<B: Backend> HostRun<B> {
 }
 
 fn command_failed(step: Step, output: &Output, lines: Vec<String>) -> Outcome {
-    let end = output.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("ended with exit code {code}"));
+    let end = output
+        .code
+        .map_or_else(|| "was ended by a signal".to_owned(), |code| format!("ended with exit code {code}"));
     let why = format!("`{step}` {end}");
     let skip = lines.len().saturating_sub(LAST_LINES);
     let lines: Vec<_> = lines.into_iter().skip(skip).collect();

@@ -85,12 +85,17 @@ impl<B: Backend> HostRun<B> {
         }
     }
 
-    async fn repair(&mut self, registered: &mut Registered<Machine<B>>, offline: &StillOffline) -> Result<(), Outcome> {
+    async fn repair(
+        &mut self,
+        registered: &mut Registered<Machine<B>>,
+        offline: &StillOffline,
+    ) -> Result<(), Outcome> {
         self.enter(Step::Repair).await.map_err(|_| self.stopped_waiting())?;
         let text = format!("{}; its agent is restarted once", offline.why);
         self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
         let restart = Action::Start(Start { reason: StartReason::Offline });
-        let Some(command) = apply::command(std::slice::from_ref(&restart), None, self.spec.limits.command) else {
+        let Some(command) = apply::command(std::slice::from_ref(&restart), None, self.spec.limits.command)
+        else {
             return Ok(());
         };
         let output = self.exec(&mut registered.host, &command, Step::Repair, &mut |_| {}).await?;
@@ -102,7 +107,11 @@ impl<B: Backend> HostRun<B> {
     }
 
     /// The end of a host that registered and never came Online: what SSM says, and what its agent says.
-    async fn still_offline(&mut self, registered: &mut Registered<Machine<B>>, offline: &StillOffline) -> Outcome {
+    async fn still_offline(
+        &mut self,
+        registered: &mut Registered<Machine<B>>,
+        offline: &StillOffline,
+    ) -> Outcome {
         let command = Command::new(&DIAGNOSE, Vec::new(), self.spec.limits.command);
         let said = self.exec(&mut registered.host, &command, Step::Online, &mut |_| {}).await;
         let said = said.map(|output| output.stdout.trim().replace('\n', " | ")).unwrap_or_default();
@@ -120,7 +129,11 @@ impl<B: Backend> HostRun<B> {
         if let Some(missing) = Tag::wanted(&current, &tag.tags) {
             let keys: Vec<_> = missing.tags.into_keys().collect();
             let why = format!("tags were set, but read back without them: {}", keys.join(", "));
-            return Err(Self::failed(Step::Tag, why, "does a policy or another tool of the account change tags?"));
+            return Err(Self::failed(
+                Step::Tag,
+                why,
+                "does a policy or another tool of the account change tags?",
+            ));
         }
         self.changed = true;
         let action = Action::Tag(tag.clone()).sentence();

@@ -46,7 +46,10 @@ async fn after_the_first_ctrl_c_nothing_new_starts_and_what_runs_ends() {
     });
     let report = world.run_with(interrupts).await;
     assert!(report.interrupted);
-    assert!(matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.starts_with("interrupted before")), "{report:?}");
+    assert!(
+        matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.starts_with("interrupted before")),
+        "{report:?}"
+    );
     assert!(matches!(&report.hosts[1].outcome, Outcome::Skipped { .. }), "{report:?}");
     assert!(world.cloud.live_activations().is_empty());
     assert_eq!(outcomes(&world.run().await), ["online", "online"]);
@@ -65,7 +68,10 @@ async fn the_second_ctrl_c_drops_everything_and_names_the_hosts_in_doubt() {
         std::future::pending::<()>().await;
     });
     let report = world.run_with(interrupts).await;
-    assert!(matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.contains("in doubt")), "{report:?}");
+    assert!(
+        matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.contains("in doubt")),
+        "{report:?}"
+    );
     assert!(world.cloud.live_activations().is_empty(), "the activation outlived the run");
     assert_eq!(outcomes(&world.run().await), ["online"]);
 }
@@ -90,5 +96,8 @@ async fn a_ctrl_c_while_waiting_for_online_leaves_the_host_registered() {
         std::future::pending::<()>().await;
     });
     let report = world.run_with(interrupts).await;
-    assert!(matches!(&report.hosts[0].outcome, Outcome::Registered { why, .. } if why.contains("interrupted")), "{report:?}");
+    assert!(
+        matches!(&report.hosts[0].outcome, Outcome::Registered { why, .. } if why.contains("interrupted")),
+        "{report:?}"
+    );
 }

@@ -143,7 +143,9 @@ async fn wherever_the_connection_is_lost_the_next_run_converges_with_one_registr
             let world = World::new(["web-1"]);
             let machine = world.machine("web-1").clone().with_fault(fault.clone());
             let report = world.run().await;
-            let Outcome::Failed { why, .. } = &report.hosts[0].outcome else { panic!("{fault:?}: {report:?}") };
+            let Outcome::Failed { why, .. } = &report.hosts[0].outcome else {
+                panic!("{fault:?}: {report:?}")
+            };
             assert!(why.contains("connection was lost"), "{why}");
             assert!(world.cloud.live_activations().is_empty(), "{fault:?}");
             let node = machine.state().node.clone();

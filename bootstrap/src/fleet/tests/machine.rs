@@ -79,9 +79,13 @@ impl Machine {
 
     fn probe(&self) -> String {
         let state = self.state();
-        let mut text = String::from("root=yes\nos|ID=debian\nkernel.machine=x86_64\ndpkg.arch=amd64\nservice=systemd\n");
+        let mut text =
+            String::from("root=yes\nos|ID=debian\nkernel.machine=x86_64\ndpkg.arch=amd64\nservice=systemd\n");
         let mut say = |key: &str, value: &str| text.push_str(&format!("{key}={value}\n"));
-        say("dpkg.agent", &state.agent.as_ref().map(|version| format!("installed {version}")).unwrap_or_default());
+        say(
+            "dpkg.agent",
+            &state.agent.as_ref().map(|version| format!("installed {version}")).unwrap_or_default(),
+        );
         say("unit.ActiveState", if state.active { "active" } else { "inactive" });
         say("unit.UnitFileState", if state.enabled { "enabled" } else { "disabled" });
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
@@ -139,7 +143,8 @@ impl Machine {
                 let id = secret("activation_id").parse().unwrap();
                 self.state().active = false;
                 let registered = self.cloud.register(&id, &secret("activation_code"));
-                let node = registered.map_err(|code| format!("Registration failed. {code}: ordered by the test"))?;
+                let node =
+                    registered.map_err(|code| format!("Registration failed. {code}: ordered by the test"))?;
                 let mut state = self.state();
                 (state.node, state.region) = (Some(node), (*region).to_owned());
             }
@@ -153,14 +158,20 @@ impl Machine {
         let mut state = self.state();
         (state.active, state.enabled) = (true, true);
         state.starts += 1;
-        if let Some(node) = state.node.clone().filter(|_| !state.mute && state.starts > state.reports_after_starts) {
+        if let Some(node) =
+            state.node.clone().filter(|_| !state.mute && state.starts > state.reports_after_starts)
+        {
             self.cloud.comes_online_after(&node, Duration::from_secs(2));
         }
     }
 }
 
 impl Host for Machine {
-    async fn run(&mut self, command: &Command, on_line: &mut (dyn FnMut(&str) + Send)) -> Result<Output, HostError> {
+    async fn run(
+        &mut self,
+        command: &Command,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Output, HostError> {
         let name = command.name();
         self.state().execs.push(name.to_owned());
         let lost = || HostError::Lost { command: name, cause: "ordered by the test".to_owned() };

@@ -93,11 +93,15 @@ impl World {
 
     async fn run_with(&self, interrupts: mpsc::Receiver<()>) -> FleetReport {
         let (events, readers) = Events::start(vec![Box::new(self.log.clone())]);
-        let hosts: Vec<_> = self.machines.keys().map(|name| {
-            let mut host = HostSpec::for_test(name, "dev");
-            (self.edit)(&mut host);
-            Arc::new(host)
-        }).collect();
+        let hosts: Vec<_> = self
+            .machines
+            .keys()
+            .map(|name| {
+                let mut host = HostSpec::for_test(name, "dev");
+                (self.edit)(&mut host);
+                Arc::new(host)
+            })
+            .collect();
         let environment = hosts[0].environment.clone();
         let control_plane = Arc::new(self.cloud.clone());
         let id = RunId::new(Timestamp::now());

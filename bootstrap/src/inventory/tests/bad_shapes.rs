@@ -55,7 +55,7 @@ fn unknown_keys_come_with_what_was_meant_or_where_they_belong() {
     hosts.toml:2:1: error: unknown key `zzz` at the top level
          2 | zzz = 1
            | ^^^
-      hint: known keys: defaults, environments, groups, hosts, package
+      hint: known keys: defaults, package, environments, groups, hosts
 
     hosts.toml:5:1: error: unknown key `prot` in [[hosts]]
          5 | prot = 2222
