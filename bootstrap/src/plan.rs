@@ -126,6 +126,11 @@ fn refuse_foreign(facts: &Facts, host: &HostSpec, standing: &Standing) -> Result
         let (found, wanted) = (registration.region.clone(), environment.region.clone());
         return Err(Refusal::OtherRegion { node, found, wanted });
     }
+    if let (Standing::Unknown(_), Some(live)) = (standing, &facts.credentials_of)
+        && *live == node
+    {
+        return Err(Refusal::OtherAccount { node });
+    }
     let Standing::Known(record, tags) = standing else { return Ok(()) };
     let wanted = environment.name.to_string();
     if let Some(found) = tags.get(ENVIRONMENT_TAG).filter(|found| **found != wanted) {

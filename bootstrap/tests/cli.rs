@@ -1,5 +1,11 @@
 //! The command as a user meets it: what it prints, where, and with which exit code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails right there"
+)]
+
 use std::{
     fs,
     net::TcpListener,

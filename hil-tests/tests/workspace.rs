@@ -1,5 +1,11 @@
 //! What the workspace promises about itself, checked against its own files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a check that cannot go on fails right there"
+)]
+
 use std::{fs, path::Path};
 
 use toml::{Table, Value};

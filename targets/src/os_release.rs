@@ -38,7 +38,8 @@ impl OsRelease {
             "linux".clone_into(&mut release.id);
         }
         if release.pretty_name.is_empty() {
-            release.pretty_name = format!("{} {}", release.id, release.version_id).trim_end().to_owned();
+            let name = format!("{} {}", release.id, release.version_id);
+            name.trim_end().clone_into(&mut release.pretty_name);
         }
         release
     }

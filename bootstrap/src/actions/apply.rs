@@ -1,5 +1,5 @@
 //! One exec for everything that changes a host: the actions become the arguments of one script, and
-//! what it prints becomes steps, the node's id and, if it comes to that, a failure with its last lines.
+//! what it prints becomes steps and, if it comes to that, a failure with its last lines.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -71,27 +71,27 @@ impl Transcript {
     }
 
     /// Takes the next line; tells what it means.
-    pub fn line(&mut self, line: &str) -> Progress {
+    pub fn line(&mut self, line: &str) -> Heard {
         if let Some(step) = line.strip_prefix(":begin ").and_then(step_of) {
             self.current = Some(step);
             self.tail.clear();
-            return Progress::Began(step);
+            return Heard::Began(step);
         }
         if line.starts_with(":done ") {
             self.done += 1;
-            return Progress::Done(self.done - 1);
+            return Heard::Done;
         }
         if let Some(step) = line.strip_prefix(":failed ").and_then(|rest| step_of(rest.split(' ').next()?)) {
             self.failed = Some(step);
-            return Progress::Nothing;
+            return Heard::Nothing;
         }
-        if !line.starts_with(":instance ") && !line.trim().is_empty() {
+        if !line.trim().is_empty() {
             if self.tail.len() == LAST_LINES {
                 self.tail.pop_front();
             }
             self.tail.push_back(self.clean(line));
         }
-        Progress::Nothing
+        Heard::Nothing
     }
 
     /// The step that failed or, if the script never said, the one it was in.
@@ -109,7 +109,8 @@ impl Transcript {
         self.tail.iter().cloned().collect()
     }
 
-    fn clean(&self, line: &str) -> String {
+    /// A line as it may be shown.
+    pub fn clean(&self, line: &str) -> String {
         match &self.redacted {
             Some(secret) if !secret.expose_secret().is_empty() => {
                 line.replace(secret.expose_secret(), "[code]")
@@ -121,11 +122,11 @@ impl Transcript {
 
 /// What a line means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum Heard {
     /// A step began.
     Began(Step),
-    /// The action of this index, among those of the command, ended well.
-    Done(usize),
+    /// An action ended well.
+    Done,
     /// Output.
     Nothing,
 }
@@ -160,6 +161,12 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "RegistrationLimitExceeded",
             "the given activation is used up; give a new one, or leave `activation` out of the inventory",
         ),
+        ("is masked", "run `systemctl unmask amazon-ssm-agent` on the host, then the same command again"),
+        (
+            "another bootstrap is at work",
+            "wait until the other run has ended, then run the same command again",
+        ),
+        ("has changed since it was looked at", "run the same command again: it looks at what is there now"),
         (
             "x509:",
             "the host does not trust the endpoint's certificate; add its CA to the host's system store",
@@ -207,7 +214,7 @@ mod tests {
             Action::Start(Start { reason: StartReason::Changed }),
         ];
         let command = command(&actions, Some(&key()), Duration::ZERO).unwrap();
-        assert_eq!(command.arguments(), ["settle-vault", "register", "eu-west-1", "start"]);
+        assert_eq!(command.arguments(), ["settle-vault", "register", "eu-west-1", "", "start"]);
         assert_eq!(command.secret("activation_code").unwrap().expose_secret(), "a-very-secret-code");
         assert!(!format!("{command:?} {:?}", key()).contains("a-very-secret-code"));
     }
@@ -228,9 +235,9 @@ mod tests {
             "bad a-very-secret-code",
             ":failed register 1",
         ];
-        let progress: Vec<_> = lines.iter().map(|line| transcript.line(line)).collect();
-        assert_eq!(progress[0], Progress::Began(Step::Configure));
-        assert_eq!(progress[2], Progress::Done(0));
+        let heard: Vec<_> = lines.iter().map(|line| transcript.line(line)).collect();
+        assert_eq!(heard[0], Heard::Began(Step::Configure));
+        assert_eq!(heard[2], Heard::Done);
         assert_eq!(transcript.failed_step(), Some(Step::Register));
         assert_eq!(transcript.last_lines(), ["bad [code]"]);
         assert_eq!(transcript.done(), 1);

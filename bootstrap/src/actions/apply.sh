@@ -7,6 +7,15 @@ LC_ALL=C
 DEBIAN_FRONTEND=noninteractive
 export PATH LC_ALL DEBIAN_FRONTEND
 
+# The command of a run that lost its connection may still be at work, or that of another operator.
+if command -v flock >/dev/null 2>&1; then
+    exec 9>/run/bootstrap.lock
+    if ! flock -w 60 9; then
+        echo "another bootstrap is at work on this host" >&2
+        exit 75
+    fi
+fi
+
 # A lost connection must not stop a package manager or a registration half way.
 trap '' HUP PIPE
 umask 022

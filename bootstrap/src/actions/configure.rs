@@ -51,7 +51,7 @@ impl Configure {
         format!("{verb} {}", targets::agent::CONFIG)
     }
 
-    pub(super) fn shell_arguments(&self) -> Vec<String> {
+    pub(super) fn shell_arguments() -> Vec<String> {
         vec!["configure".to_owned()]
     }
 

@@ -7,11 +7,17 @@ step_install() {
         rm -f "$file"
         return 5
     fi
+    was=$(systemctl is-active "$agent_unit" 2>/dev/null)
     case $1 in
     deb) install_deb "$file" ;;
     rpm) rpm -U --replacepkgs "$file" </dev/null ;;
-    esac || return
-    rm -f /var/lib/bootstrap/* && rmdir /var/lib/bootstrap
+    esac || {
+        status=$?
+        # An upgrade stops the agent before it may fail; what was Online must not stay down for that.
+        [ "$was" != active ] || systemctl enable --now "$agent_unit" </dev/null
+        return "$status"
+    }
+    rm -rf /var/lib/bootstrap
     # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
     systemctl stop "$agent_unit" </dev/null
 }

@@ -73,11 +73,11 @@ impl Action {
     /// What the shell is told, if this is done in the shared exec: the step's word and its arguments.
     fn shell_arguments(&self) -> Option<Vec<String>> {
         match self {
-            Self::SettleVault(action) => Some(action.shell_arguments()),
-            Self::Configure(action) => Some(action.shell_arguments()),
+            Self::SettleVault(_) => Some(SettleVault::shell_arguments()),
+            Self::Configure(_) => Some(Configure::shell_arguments()),
             Self::Install(action) => Some(action.shell_arguments()),
             Self::Register(action) => Some(action.shell_arguments()),
-            Self::Start(action) => Some(action.shell_arguments()),
+            Self::Start(_) => Some(Start::shell_arguments()),
             Self::Upload(_) | Self::Tag(_) => None,
         }
     }

@@ -32,6 +32,10 @@ impl Register {
     }
 
     pub(super) fn shell_arguments(&self) -> Vec<String> {
-        vec!["register".to_owned(), self.region.clone()]
+        let seen = match &self.reason {
+            Reason::Unregistered => String::new(),
+            Reason::UnknownToSsm(node) => node.to_string(),
+        };
+        vec!["register".to_owned(), self.region.clone(), seen]
     }
 }

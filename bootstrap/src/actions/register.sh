@@ -1,21 +1,28 @@
-# $1: Region. $activation_id and $activation_code come on stdin; the agent takes them as flags only.
+# $1: Region. $2: the instance that the vault named when this was planned; empty if none.
+# $activation_id and $activation_code come on stdin; the agent takes them as flags only.
 # A failed registration has already emptied the vault, so the vault is saved before and put back after a failure.
 # shellcheck shell=sh disable=SC2154 # variables come before this file
 step_register() {
+    if [ "$(instance_in "$vault")" != "$2" ]; then
+        echo "the registration has changed since it was looked at"
+        return 7
+    fi
     systemctl stop "$agent_unit" </dev/null || return
-    save_vault || return
     # No timeout(1) around it: that would be a second argv with the code in it. The agent gives up by itself.
-    amazon-ssm-agent -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1
+    save_vault &&
+        amazon-ssm-agent -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1
     status=$?
     if [ $status -eq 0 ] && [ -z "$(instance_in "$vault")" ]; then
         echo "the agent said it registered, but its vault names no instance"
         status=6
     fi
-    if [ $status -ne 0 ] && [ -d "$saved" ]; then
-        restore_vault && echo "the registration from before is back in place: $(instance_in "$vault")"
-        systemctl start "$agent_unit" </dev/null
+    if [ $status -ne 0 ]; then
+        if [ -d "$saved" ] && restore_vault; then
+            echo "the registration from before is back in place: $(instance_in "$vault")"
+        fi
+        [ -z "$(instance_in "$vault")" ] || systemctl start "$agent_unit" </dev/null
+        return "$status"
     fi
-    [ $status -eq 0 ] || return "$status"
-    rm -rf "$saved"
-    echo ":instance $(instance_in "$vault")"
+    # The new vault is on the disk before the old one goes.
+    sync && rm -rf "$saved"
 }

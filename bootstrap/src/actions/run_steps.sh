@@ -10,9 +10,9 @@ while [ $# -gt 0 ]; do
         shift 3
         ;;
     register)
-        step_register "$1"
+        step_register "$1" "$2"
         status=$?
-        shift
+        shift 2
         ;;
     configure)
         step_configure
@@ -32,8 +32,9 @@ while [ $# -gt 0 ]; do
         ;;
     esac 2>&1
     if [ "$status" -ne 0 ]; then
-        echo ":failed $step $status"
+        printf '\n:failed %s %s\n' "$step" "$status"
         exit 1
     fi
-    echo ":done $step"
+    # The line before may have had no end.
+    printf '\n:done %s\n' "$step"
 done

@@ -29,7 +29,7 @@ impl Start {
         .to_owned()
     }
 
-    pub(super) fn shell_arguments(&self) -> Vec<String> {
+    pub(super) fn shell_arguments() -> Vec<String> {
         vec!["start".to_owned()]
     }
 }

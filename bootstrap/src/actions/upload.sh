@@ -22,5 +22,5 @@ if [ "$sum" != "$2" ]; then
     echo "SHA-256 is $sum, not $2" >&2
     exit 5
 fi
-sync "$part" 2>/dev/null
+sync "$part" 2>/dev/null || sync
 mv "$part" "$directory/$1"

@@ -18,7 +18,7 @@ impl SettleVault {
         }
     }
 
-    pub(super) fn shell_arguments(&self) -> Vec<String> {
+    pub(super) fn shell_arguments() -> Vec<String> {
         vec!["settle-vault".to_owned()]
     }
 }

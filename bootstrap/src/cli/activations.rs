@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     places::Places,
     run::{control_planes, load, open_journal},
+    say,
 };
 use crate::{
     events::RunId,
@@ -58,7 +59,7 @@ pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
                 Ok(()) => {
                     deleted += 1;
                     journal.mark_activation_deleted(id.as_str(), Timestamp::now()).ok();
-                    println!("{name}: deleted {id} of run {run}");
+                    say(&format!("{name}: deleted {id} of run {run}\n"));
                 }
                 Err(error) => {
                     exit = Exit::SomeHosts;
@@ -67,6 +68,6 @@ pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
             }
         }
     }
-    println!("{deleted} activations deleted");
+    say(&format!("{deleted} activations deleted\n"));
     Ok(exit)
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stdout};
 
 use jiff::tz::TimeZone;
 
-use super::{OutputFormat, places::Places, run::open_journal};
+use super::{OutputFormat, places::Places, run::open_journal, say};
 use crate::{
     failure::{Exit, Failure, with_sources},
     journal::history::{self, Look, RunHistory},
@@ -29,26 +29,23 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let unreadable = |error: crate::journal::JournalError| {
         Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
     };
-    let text = match &args.run {
-        Some(id) => {
-            let run = RunHistory::read(&journal, id).map_err(unreadable)?.ok_or_else(|| {
-                Failure::new(Exit::Usage, format!("there is no run {id} in {}", journal.path().display()))
-                    .hint("`bootstrap history` lists the runs")
-            })?;
-            match args.output {
-                OutputFormat::Text => run.render(&look()),
-                OutputFormat::Json => run.json(),
-            }
+    let text = if let Some(id) = &args.run {
+        let run = RunHistory::read(&journal, id).map_err(unreadable)?.ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("there is no run {id} in {}", journal.path().display()))
+                .hint("`bootstrap history` lists the runs")
+        })?;
+        match args.output {
+            OutputFormat::Text => run.render(&look()),
+            OutputFormat::Json => run.json(),
         }
-        None => {
-            let runs = journal.runs(args.last).map_err(unreadable)?;
-            match args.output {
-                OutputFormat::Text => history::render(&runs, &look()),
-                OutputFormat::Json => history::json(&runs),
-            }
+    } else {
+        let runs = journal.runs(args.last).map_err(unreadable)?;
+        match args.output {
+            OutputFormat::Text => history::render(&runs, &look()),
+            OutputFormat::Json => history::json(&runs),
         }
     };
-    print!("{text}");
+    say(&text);
     Ok(Exit::Good)
 }
 

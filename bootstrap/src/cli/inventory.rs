@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{OutputFormat, run::load};
+use super::{OutputFormat, run::load, say};
 use crate::{
     failure::{Exit, Failure},
     inventory::schema,
@@ -28,11 +28,11 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Show { inventory, output } => {
             let inventory = load(inventory)?;
             match output {
-                OutputFormat::Text => print!("{}", inventory.to_text()),
-                OutputFormat::Json => println!("{:#}", inventory.to_json()),
+                OutputFormat::Text => say(&inventory.to_text()),
+                OutputFormat::Json => say(&format!("{:#}\n", inventory.to_json())),
             }
         }
-        Command::Schema => println!("{:#}", schema()),
+        Command::Schema => say(&format!("{:#}\n", schema())),
     }
     Ok(Exit::Good)
 }

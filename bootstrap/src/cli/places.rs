@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 /// Options that say where state and cache are.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Places {
-    /// Directory of the journal [default: $XDG_STATE_HOME/bootstrap or ~/.local/state/bootstrap]
+    /// Directory of the journal [default: `$XDG_STATE_HOME/bootstrap` or `~/.local/state/bootstrap`]
     #[arg(long, value_name = "DIR", env = "BOOTSTRAP_STATE_DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
 }

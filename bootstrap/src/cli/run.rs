@@ -8,6 +8,7 @@ use std::{
     io::{IsTerminal, stderr, stdout},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -16,18 +17,22 @@ use self::backend::{Real, Stores};
 use super::{
     OutputFormat,
     places::{self, Places},
+    say,
 };
 use crate::{
     display,
     events::{Event, Events, RunId},
     failure::{Exit, Failure, with_sources},
-    fleet::{self, Run, Site},
+    fleet::{self, Claims, Run, Site},
     inventory::{Environment, EnvironmentName, Inventory},
     journal::Journal,
     report::{FleetReport, json, table},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
 };
+
+/// Deleting what a killed run left must not hold up the hosts for long.
+const LEFTOVERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The environments that have hosts, each with its SSM.
 pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
@@ -82,14 +87,16 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         })
         .await;
     if !args.dry_run {
-        remove_leftovers(&journal, &inventory, &planes, &events).await;
+        // Those that take longer are left to the next run.
+        let removing = remove_leftovers(&journal, &inventory, &planes, &events);
+        tokio::time::timeout(LEFTOVERS_WITHIN, removing).await.ok();
     }
     drop(events);
     let report = fleet::run(run, interrupts).await;
     // The last event is in the journal when its readers have ended.
     told.await.ok();
     if let Some(trouble) = journal.trouble() {
-        eprintln!("warning: the journal is incomplete: {trouble}");
+        eprintln!("warning: {trouble}");
     }
     print(&report, &args, file, no_color);
     Ok(exit_of(&report))
@@ -121,6 +128,7 @@ fn prepare(
         connector: SshConnector::new(keys, HANDSHAKES),
         sites,
         activations,
+        claims: Claims::default(),
         events,
         concurrency: inventory.concurrency,
         within: inventory.run_within,
@@ -198,7 +206,7 @@ async fn tell(events: Events, change: ActivationChange) {
             ActivationChange::InDoubt { environment } => Event::Warning {
                 host: None,
                 text: format!(
-                    "AWS did not say whether it created an activation for {environment}; `bootstrap activations gc` finds it"
+                    "AWS did not say whether it created an activation for {environment}; `bootstrap activations gc --inventory FILE` finds it"
                 ),
             },
         })
@@ -235,7 +243,7 @@ fn print(report: &FleetReport, args: &Args, inventory: &Path, no_color: bool) {
             table::render(report, look)
         }
     };
-    print!("{text}");
+    say(&text);
 }
 
 fn exit_of(report: &FleetReport) -> Exit {

@@ -39,6 +39,10 @@ pub struct Facts {
     pub registration: Option<Registration>,
     /// What an interrupted registration left saved beside the vault.
     pub saved_vault: SavedVault,
+    /// The node for which the agent's credentials are still good: some account's SSM knows it.
+    pub credentials_of: Option<ManagedNodeId>,
+    /// `machine-id`, which two hosts share only if one was cloned from the other.
+    pub machine_id: Option<String>,
     /// `amazon-ssm-agent.json`, if it exists.
     pub config: Option<String>,
     /// Free space.

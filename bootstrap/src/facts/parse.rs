@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use targets::{OsRelease, ServiceManager};
 
 use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault, Unit};
+use crate::ssm::ManagedNodeId;
 
 /// An answer that is no set of facts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -25,6 +26,21 @@ pub enum FactsError {
         /// What came.
         value: String,
     },
+}
+
+impl FactsError {
+    /// What the operator can do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::CutOff { .. } => {
+                "does the login shell start `sh`? A forced command or a restricted shell cannot be used"
+                    .to_owned()
+            }
+            Self::Value { key, .. } => {
+                format!("the host says something for `{key}` that cannot be; look at it there")
+            }
+        }
+    }
 }
 
 /// Single values by key, and the lines of files by name.
@@ -102,10 +118,13 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
             Some(_) => SavedVault::Left(answer.registration("vault.saved.instance", "vault.saved.region")?),
             None => SavedVault::None,
         },
+        credentials_of: credentials_of(&answer, now),
+        machine_id: answer.get("machine-id").map(str::to_owned),
         config: answer.get("config").map(|_| answer.config.clone()),
         free: FreeSpace {
-            state_kib: answer.number("free.state")?,
-            system_kib: answer.number("free.system")?,
+            // df(1) has words of its own for file systems without a size.
+            state_kib: answer.number("free.state").unwrap_or_default(),
+            system_kib: answer.number("free.system").unwrap_or_default(),
         },
         clock_ahead_seconds: clock.saturating_sub(now.as_second()),
         staged: answer.staged,
@@ -119,6 +138,12 @@ fn root(answer: &Answer<'_>) -> Root {
         Some("refused") => Root::Refused(answer.get("root.refusal").unwrap_or("no reason given").to_owned()),
         _ => Root::NotRoot,
     }
+}
+
+/// An id or a time that cannot be read is no evidence of anything.
+fn credentials_of(answer: &Answer<'_>, now: Timestamp) -> Option<ManagedNodeId> {
+    let expire: Timestamp = answer.get("credentials.expire")?.parse().ok()?;
+    (expire > now).then_some(answer.get("credentials.instance")?.parse().ok()?)
 }
 
 fn service(answer: &Answer<'_>) -> Result<ServiceManager, FactsError> {
@@ -224,6 +249,30 @@ mod tests {
     fn sudo_says_in_its_own_words_why_it_refuses() {
         let text = FRESH.replace("root=yes", "root=refused\nroot.refusal=sudo: a password is required");
         assert_eq!(parsed(&text).unwrap().root, Root::Refused("sudo: a password is required".into()));
+    }
+
+    #[test]
+    fn credentials_count_only_until_they_expire() {
+        let with = |expire: &str| {
+            let lines =
+                format!("credentials.instance=mi-0123456789abcdef0\ncredentials.expire={expire}\nend=yes");
+            parsed(&FRESH.replace("end=yes", &lines)).unwrap().credentials_of
+        };
+        // The controller's clock shows 2023-11-14T22:13:20Z.
+        assert!(with("2023-11-14T22:30:00Z").is_some());
+        assert_eq!(with("2023-11-14T22:00:00Z"), None);
+        assert_eq!(with("soon"), None);
+    }
+
+    #[test]
+    fn the_last_line_of_a_file_without_a_line_end_swallows_nothing() {
+        let show = super::super::PROBE.text.lines().find(|line| line.starts_with("show()")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config");
+        std::fs::write(&file, "{}").unwrap();
+        let script = format!("{show}\nshow config {}\necho end=yes", file.display());
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "config|{}\n\nend=yes\n");
     }
 
     proptest! {

@@ -28,15 +28,13 @@ else
 fi
 
 say() { printf '%s=%s\n' "$1" "$2"; }
-show() { [ -r "$2" ] && sed "s/^/$1|/" "$2"; }
+# A last line without a line end would swallow the next fact.
+show() { [ -r "$2" ] && sed "s/^/$1|/" "$2" && echo; }
 # A value of a flat JSON file, without showing the file: the vault's holds a private key.
 json_value() { sed -n "s/.*\"$2\" *: *\"\([^\"]*\)\".*/\1/p" "$1" 2>/dev/null | head -n 1; }
 free_kib() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
 
-say user "$(id -un)"
-say hostname "$(uname -n)"
 say kernel.machine "$(uname -m)"
-say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
 if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
 [ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
 say clock "$(date +%s)"
@@ -53,7 +51,7 @@ fi
 
 if [ -d /run/systemd/system ]; then
     say service systemd
-    systemctl show -p LoadState -p ActiveState -p SubState -p UnitFileState "$unit" 2>/dev/null | sed 's/^/unit./'
+    systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | sed 's/^/unit./'
 elif [ -d /run/openrc ]; then
     say service openrc
 elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
@@ -71,6 +69,9 @@ done
 if [ "$(id -u)" = 0 ]; then
     say vault.instance "$(json_value $ssm/Vault/Store/RegistrationKey instanceID)"
     say vault.region "$(json_value $ssm/Vault/Store/RegistrationKey region)"
+    # Its agent had credentials for this node, until then.
+    say credentials.instance "$(json_value $ssm/runtimeconfig/identity_config.json InstanceId)"
+    say credentials.expire "$(json_value $ssm/runtimeconfig/identity_config.json CredentialsExpiresAt)"
     if [ -d $ssm/Vault.bootstrap-saved ]; then
         say vault.saved yes
         say vault.saved.instance "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey instanceID)"

@@ -13,11 +13,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Backend, Run, Site, phase::Stopping};
+use super::{Backend, Run, Site, phase::Stopping, progress::Progress};
 use crate::{
+    actions::Action,
     events::{Event, Step},
     facts::Facts,
-    host::{Command, Connect, Host, HostError, Output},
+    host::{Command, Connect, Host, HostError, NoConnection, Output},
     inventory::HostSpec,
     report::{HostReport, Outcome},
     ssm::ManagedNodeId,
@@ -28,11 +29,7 @@ pub(super) struct HostRun<B: Backend> {
     run: Arc<Run<B>>,
     spec: Arc<HostSpec>,
     stopping: Stopping,
-    step: watch::Sender<Step>,
-    execs: u32,
-    actions: Vec<String>,
-    node: Option<ManagedNodeId>,
-    changed: bool,
+    progress: watch::Sender<Progress>,
 }
 
 type Machine<B> = <<B as Backend>::Connector as Connect>::Host;
@@ -42,9 +39,9 @@ impl<B: Backend> HostRun<B> {
         run: Arc<Run<B>>,
         spec: Arc<HostSpec>,
         stopping: Stopping,
-        step: watch::Sender<Step>,
+        progress: watch::Sender<Progress>,
     ) -> Self {
-        Self { run, spec, stopping, step, execs: 0, actions: Vec::new(), node: None, changed: false }
+        Self { run, spec, stopping, progress }
     }
 
     /// Waits for a turn and goes through with it.
@@ -54,26 +51,20 @@ impl<B: Backend> HostRun<B> {
             () = self.stopping.asked() => None,
             turn = turns.acquire() => turn.ok(),
         };
-        let started = Instant::now();
         let outcome = match turn {
-            Some(_turn) => self.work().await.unwrap_or_else(|early| early),
+            Some(_turn) => {
+                self.progress.send_modify(|progress| progress.started = Some(Instant::now()));
+                self.work().await.unwrap_or_else(|early| early)
+            }
             None => Outcome::Skipped { why: "the run ended before its turn".to_owned() },
         };
-        HostReport {
-            host: self.spec.name.clone(),
-            environment: self.spec.environment.name.clone(),
-            outcome,
-            node: self.node.map(|node| node.to_string()),
-            actions: self.actions,
-            execs: self.execs,
-            elapsed: started.elapsed(),
-        }
+        self.progress.borrow().report(&self.spec, outcome)
     }
 
     async fn work(&mut self) -> Result<Outcome, Outcome> {
         let limit = self.spec.limits.host;
         let Ok(prepared) = timeout(limit, self.prepare()).await else {
-            let step = *self.step.borrow();
+            let step = self.step();
             return Err(Outcome::Failed {
                 step,
                 why: format!("the host did not get past `{step}` within its limit of {limit:?}"),
@@ -83,7 +74,7 @@ impl<B: Backend> HostRun<B> {
         };
         match prepared? {
             gaps::Prepared::Planned => Ok(Outcome::Planned),
-            gaps::Prepared::Registered(registered) => self.prove(registered).await,
+            gaps::Prepared::Registered(registered) => self.prove(*registered).await,
         }
     }
 
@@ -96,14 +87,18 @@ impl<B: Backend> HostRun<B> {
         Ok(())
     }
 
+    fn step(&self) -> Step {
+        self.progress.borrow().step
+    }
+
     async fn show(&self, step: Step) {
-        self.step.send_replace(step);
+        self.progress.send_modify(|progress| progress.step = step);
         self.run.events.send(Event::Step { host: self.spec.name.clone(), step }).await;
     }
 
     /// The outcome of a host on which the run ends before `step`.
     fn interrupted(&self, step: Step) -> Outcome {
-        if self.changed {
+        if self.progress.borrow().touched {
             return Outcome::Failed {
                 step,
                 why: format!("interrupted before `{step}`; what was begun on the host has ended"),
@@ -116,10 +111,11 @@ impl<B: Backend> HostRun<B> {
 
     async fn connect(&mut self) -> Result<Machine<B>, Outcome> {
         self.enter(Step::Connect).await?;
-        self.run.connector.connect(&self.spec).await.map_err(|none| match none.unreachable {
-            true => Outcome::Unreachable { why: none.why, hint: none.hint },
-            false => {
-                Outcome::Failed { step: Step::Connect, why: none.why, lines: Vec::new(), hint: none.hint }
+        self.run.connector.connect(&self.spec).await.map_err(|NoConnection { unreachable, why, hint }| {
+            if unreachable {
+                Outcome::Unreachable { why, hint }
+            } else {
+                Self::failed(Step::Connect, why, hint)
             }
         })
     }
@@ -131,8 +127,7 @@ impl<B: Backend> HostRun<B> {
             step,
             why: format!("the host's facts cannot be read: {error}"),
             lines: output.stderr.lines().map(str::to_owned).collect(),
-            hint: "does the login shell start `sh`? A forced command or a restricted shell cannot be used"
-                .to_owned(),
+            hint: error.hint(),
         })
     }
 
@@ -144,7 +139,7 @@ impl<B: Backend> HostRun<B> {
         step: Step,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Output, Outcome> {
-        self.execs += 1;
+        self.progress.send_modify(|progress| progress.execs += 1);
         host.run(command, on_line).await.map_err(|error| {
             let hint = match &error {
                 HostError::Lost { .. } => {
@@ -159,6 +154,29 @@ impl<B: Backend> HostRun<B> {
             };
             Outcome::Failed { step, why: error.to_string(), lines: Vec::new(), hint: hint.to_owned() }
         })
+    }
+
+    /// Notes an action that ended well.
+    async fn done(&self, action: &Action) {
+        let sentence = action.sentence();
+        self.progress.send_modify(|progress| {
+            progress.touched = true;
+            progress.actions.push(sentence.clone());
+        });
+        self.run.events.send(Event::Done { host: self.spec.name.clone(), action: sentence }).await;
+    }
+
+    /// Takes the node for this host, unless another host of the run is the same node.
+    fn claim(&self, node: &ManagedNodeId, step: Step) -> Result<(), Outcome> {
+        self.progress.send_modify(|progress| progress.node = Some(node.clone()));
+        match self.run.claims.node(node, &self.spec.name) {
+            None => Ok(()),
+            Some(other) => Err(Self::failed(
+                step,
+                format!("its vault names {node}, as the vault of {other} does"),
+                "one is a clone of the other, or both are one machine: on the clone run `amazon-ssm-agent -register -clear`, then the same command again",
+            )),
+        }
     }
 
     fn site(&self) -> Result<&Site<B>, Outcome> {

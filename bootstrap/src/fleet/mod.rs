@@ -1,8 +1,10 @@
 //! Drives the whole fleet: a task for each host behind a semaphore, and one place that selects over hosts,
 //! Ctrl-C and the run's deadline. It ends with exactly one report for each host of the inventory.
 
+mod claims;
 mod host_run;
 mod phase;
+mod progress;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +27,10 @@ use crate::{
     ssm::{Activations, ControlPlane, Verifier},
 };
 
+pub use claims::Claims;
 use host_run::HostRun;
 use phase::{Phase, Phases};
+use progress::Progress;
 
 /// What the engine works with: the real things in the program, models in its tests.
 pub trait Backend: Send + Sync + 'static {
@@ -76,6 +80,8 @@ pub struct Run<B: Backend> {
     pub sites: BTreeMap<EnvironmentName, Site<B>>,
     /// Their activations.
     pub activations: Activations<B::ControlPlane>,
+    /// Which node and which machine each host turned out to be.
+    pub claims: Claims,
     /// Who is told.
     pub events: Events,
     /// Hosts worked on at once.
@@ -95,8 +101,8 @@ impl<B: Backend> fmt::Debug for Run<B> {
 /// Hosts that are being worked on.
 struct Crew {
     tasks: JoinSet<HostReport>,
-    /// Which host a task is, and the step it is in.
-    seats: BTreeMap<Id, (usize, watch::Receiver<Step>)>,
+    /// Which host a task is, and how far it has come.
+    seats: BTreeMap<Id, (usize, watch::Receiver<Progress>)>,
     reports: Vec<Option<HostReport>>,
 }
 
@@ -107,6 +113,7 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
     let run = Arc::new(run);
     let phases = Phases::new();
     let mut crew = Crew::new(&run, &phases);
+    let mut asked = false;
     let deadline = run.within.map(|within| clock + within);
 
     while !crew.tasks.is_empty() {
@@ -114,7 +121,12 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
             Some(ended) = crew.tasks.join_next_with_id() => crew.take(&run, ended).await,
             Some(()) = interrupts.recv() => {
                 run.events.send(Event::Interrupted).await;
-                if phases.next() == Phase::Dropping {
+                // After the deadline, too, the first Ctrl-C lets what runs end.
+                if asked || phases.now() == Phase::Working {
+                    phases.next();
+                }
+                asked = true;
+                if phases.now() == Phase::Dropping {
                     crew.tasks.abort_all();
                 }
             }
@@ -155,8 +167,8 @@ impl Crew {
         let turns = Arc::new(Semaphore::new(run.concurrency.max(1)));
         let mut crew = Self { tasks: JoinSet::new(), seats: BTreeMap::new(), reports: Vec::new() };
         for (index, host) in run.hosts.iter().enumerate() {
-            let (step, seat) = watch::channel(Step::Queue);
-            let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), step);
+            let (progress, seat) = watch::channel(Progress::default());
+            let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), progress);
             let handle = crew.tasks.spawn(task.run(turns.clone()));
             crew.seats.insert(handle.id(), (index, seat));
             crew.reports.push(None);
@@ -173,7 +185,7 @@ impl Crew {
         let Some(host) = run.hosts.get(index) else { return };
         let report = match ended {
             Ok((_, report)) => report,
-            Err(error) => dropped(host, *seat.borrow(), &error),
+            Err(error) => seat.borrow().report(host, dropped(seat.borrow().step, &error)),
         };
         run.events.send(Event::HostDone(report.clone())).await;
         if let Some(place) = self.reports.get_mut(index) {
@@ -182,9 +194,9 @@ impl Crew {
     }
 }
 
-/// The report of a host whose task did not come to its end.
-fn dropped(host: &HostSpec, step: Step, error: &JoinError) -> HostReport {
-    let outcome = if error.is_panic() {
+/// The outcome of a host whose task did not come to its end.
+fn dropped(step: Step, error: &JoinError) -> Outcome {
+    if error.is_panic() {
         Outcome::Failed {
             step,
             why: "bootstrap itself failed on this host".to_owned(),
@@ -201,14 +213,5 @@ fn dropped(host: &HostSpec, step: Step, error: &JoinError) -> HostReport {
             lines: Vec::new(),
             hint: "run the same command again: it looks at what is there and goes on from it".to_owned(),
         }
-    };
-    HostReport {
-        host: host.name.clone(),
-        environment: host.environment.name.clone(),
-        outcome,
-        node: None,
-        actions: Vec::new(),
-        execs: 0,
-        elapsed: Duration::ZERO,
     }
 }

@@ -99,7 +99,8 @@ impl Command {
             Some(_) => format!("dd bs=1 count={} 2>/dev/null", self.text().expose_secret().len()),
             None => "cat".to_owned(),
         };
-        let shell = format!("sh -c 's=$({read}); eval \"$s\"' bootstrap");
+        // Unset, because an `s` from the login environment would stay exported, and with it the script.
+        let shell = format!("sh -c 'unset s; s=$({read}); eval \"$s\"' bootstrap");
         // Without `exec` some login shells stay in between and turn a signal into an exit code.
         if sudo { format!("exec sudo -n -- {shell}") } else { format!("exec {shell}") }
     }

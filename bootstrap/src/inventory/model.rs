@@ -23,11 +23,6 @@ pub struct GroupName(pub(super) String);
 macro_rules! text_name {
     ($($name:ident),+) => {$(
         impl $name {
-            /// A name for tests; the product's only come out of an inventory.
-            #[cfg(test)]
-            pub(crate) fn sample(text: &str) -> Self {
-                Self(text.to_owned())
-            }
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -41,6 +36,22 @@ macro_rules! text_name {
     )+};
 }
 text_name!(HostName, EnvironmentName, GroupName);
+
+#[cfg(test)]
+impl HostName {
+    /// A name for tests; the product's only come out of an inventory.
+    pub(crate) fn sample(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+impl EnvironmentName {
+    /// A name for tests; the product's only come out of an inventory.
+    pub(crate) fn sample(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
 
 /// Key and value tags, as AWS limits them: at most 50, keys up to 128 and values up to 256 characters.
 pub type Tags = BTreeMap<String, String>;

@@ -74,6 +74,12 @@ pub enum Refusal {
         /// Where it should be.
         wanted: String,
     },
+    /// Known to SSM, but not to the one we ask.
+    #[error("SSM does not know {node}, yet its agent has credentials that are still good")]
+    OtherAccount {
+        /// The node.
+        node: ManagedNodeId,
+    },
     /// Registered with another IAM role.
     #[error("it is registered as {node} with role {found}, not {wanted}")]
     OtherRole {
@@ -91,7 +97,7 @@ fn root_text(root: &Root, user: &str) -> String {
         Root::Yes => format!("{user} is root"),
         Root::NotRoot => format!("{user} is not root, and `become` is \"none\""),
         Root::NoSudo => format!("{user} is not root, and the host has no sudo"),
-        Root::Refused(words) => format!("{user} may not use sudo without a password: {words}"),
+        Root::Refused(words) => format!("{user} may not use sudo: {words}"),
     }
 }
 
@@ -100,6 +106,9 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::Root(Root::NotRoot, _) => "set `become = \"sudo\"`, or log in as root".to_owned(),
+            Self::Root(Root::Refused(words), user) if words.contains("tty") => {
+                format!("add the line `Defaults:{user} !requiretty` to a file in /etc/sudoers.d")
+            }
             Self::Root(_, user) => format!(
                 "allow it by a file in /etc/sudoers.d with the line `{user} ALL=(root) NOPASSWD: ALL`, or log in as root with `user = \"root\"`"
             ),
@@ -115,6 +124,9 @@ impl Refusal {
             }
             Self::DiskFull { .. } => "free some space on the host and run the same command again".to_owned(),
             Self::Configuration(_) => "mend that file on the host, or move it away; it is left as it is".to_owned(),
+            Self::OtherAccount { .. } => {
+                "it belongs to another AWS account: check the environment's `profile` and credentials; if it was deregistered a moment ago, run again when its credentials have expired (1 h at most), or run `amazon-ssm-agent -register -clear` on the host".to_owned()
+            }
             Self::OtherRegion { node, .. } | Self::OtherEnvironment { node, .. } | Self::OtherRole { node, .. } => format!(
                 "move the host to that environment in the inventory; or, if it shall change over, deregister {node} there and run `amazon-ssm-agent -register -clear` on the host"
             ),

@@ -39,6 +39,8 @@ fn fresh() -> Facts {
         unit: Unit::default(),
         registration: None,
         saved_vault: SavedVault::None,
+        credentials_of: None,
+        machine_id: None,
         config: None,
         free: FreeSpace { state_kib: Some(10 << 20), system_kib: Some(10 << 20) },
         clock_ahead_seconds: 0,
@@ -128,6 +130,15 @@ fn a_node_that_ssm_does_not_know_is_registered_again() {
 }
 
 #[test]
+fn a_node_that_ssm_does_not_know_but_that_gets_credentials_belongs_to_another_account() {
+    let facts = Facts { credentials_of: Some(node()), ..converged() };
+    let refusal = plan(&facts, &host(), &package(), &Standing::Unknown(node())).unwrap_err();
+    assert_eq!(refusal, Refusal::OtherAccount { node: node() });
+    assert!(refusal.hint().contains("profile"));
+    assert_eq!(plan(&facts, &host(), &package(), &known()).unwrap(), []);
+}
+
+#[test]
 fn a_cut_off_registration_is_put_back_before_anything_else_is_done_with_it() {
     let saved = Registration { node: node(), region: host().environment.region.clone() };
     let facts = Facts { registration: None, saved_vault: SavedVault::Left(Some(saved)), ..converged() };
@@ -183,7 +194,7 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
         refusal.to_string()
     };
     let sudo = refuse(|facts| facts.root = Root::Refused("sudo: a password is required".into()));
-    assert!(sudo.ends_with("may not use sudo without a password: sudo: a password is required"), "{sudo}");
+    assert!(sudo.ends_with("may not use sudo: sudo: a password is required"), "{sudo}");
     assert!(
         refuse(|facts| facts.os = OsRelease::parse("ID=alpine\nPRETTY_NAME=\"Alpine Linux v3.20\"\n"))
             .contains("Alpine")

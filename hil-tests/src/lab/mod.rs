@@ -151,7 +151,12 @@ impl Drop for Lab {
 fn bring_up(paths: &Paths, options: &LabOptions) -> Result<(Endpoint, Vec<Machine>)> {
     let narration = &options.narration;
     let _lock = lock(paths, narration)?;
-    if options.fresh {
+    // The endpoint's memory ends with it, while guests would go on with registrations that nobody knows any more.
+    let forgotten = Endpoint::find(paths).is_none() && !guests::all(&paths.guests())?.is_empty();
+    if forgotten {
+        narration.say("the endpoint was down and knows nobody any more; the guests are made anew");
+    }
+    if options.fresh || forgotten {
         narration.step("removing the old lab", || remove(paths, narration))?;
     }
     let made = narration.step("packages of the agent", || packages::make(paths, &options.programs))?;

@@ -54,7 +54,12 @@ fn wrong_packages_are_found_before_anything_is_sent() {
 
     let foreign = rig.lab.paths().directory().join("foreign.deb");
     build_foreign_deb(&foreign);
-    assert_failure(&rig, rig.enrol(&with("foreign.deb")), "fetch", &["arm64", "amd64"], "");
+    let unsigned = rig.inventory(|text| {
+        only_deb(&text)
+            .replace("source = \"packages\"", "source = \"foreign.deb\"")
+            .replace("verify = \"required\"", "verify = \"if-present\"")
+    });
+    assert_failure(&rig, rig.enrol(&unsigned), "fetch", &["arm64", "amd64"], "");
 }
 
 /// A package of the right name and the wrong architecture.
@@ -79,9 +84,9 @@ fn a_changed_host_key_is_refused_with_both_fingerprints_and_the_remedy() {
     // The two guests' keys, swapped.
     let keys: Vec<&str> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
     let names: Vec<&str> = text.lines().map(|line| line.split_once(' ').unwrap().0).collect();
-    let swapped: String =
-        names.iter().zip(keys.iter().rev()).map(|(name, key)| format!("{name} {key}\n")).collect();
-    fs::write(rig.lab.paths().directory().join("swapped"), swapped).unwrap();
+    let swapped: Vec<_> =
+        names.iter().zip(keys.iter().rev()).map(|(name, key)| format!("{name} {key}")).collect();
+    fs::write(rig.lab.paths().directory().join("swapped"), swapped.join("\n") + "\n").unwrap();
     let inventory = rig.inventory(|text| {
         only_deb(&text).replace("known_hosts = \"known_hosts\"", "known_hosts = \"swapped\"")
     });
@@ -131,7 +136,7 @@ fn an_endpoint_that_is_not_there_is_named_with_its_address() {
     let inventory = rig.inventory(|text| {
         let own = format!("agent_endpoint = \"{}\"", rig.lab.endpoint().url_for_guests());
         only_deb(&text)
-            .replace(&format!("\nendpoint = \"{url}\""), &format!("\nendpoint = \"http://127.0.0.1:9\"\n#"))
+            .replace(&format!("\nendpoint = \"{url}\""), "\nendpoint = \"http://127.0.0.1:9\"\n#")
             .replace(&format!("#\n{own}"), &own)
     });
     let ran = rig.enrol(&inventory).expect_code(1);

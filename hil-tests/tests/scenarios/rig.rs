@@ -98,7 +98,9 @@ impl Rig {
             };
             let restores: Vec<_> =
                 self.lab.machines().iter().map(|machine| scope.spawn(move || restore(machine))).collect();
-            restores.into_iter().for_each(|restored| restored.join().unwrap());
+            for restored in restores {
+                restored.join().unwrap();
+            }
         });
         self.runs += 1;
     }

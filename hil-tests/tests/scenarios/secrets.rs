@@ -4,9 +4,10 @@ use std::{fs, path::Path};
 
 use crate::rig::rig;
 
-/// Samples all command lines of the guest, one sample after the other, until it is stopped.
-const SAMPLER: &str = r#"rm -f /run/sampled; while [ ! -e /run/sample-end ]; do
-for p in /proc/[0-9]*; do tr '\0' ' ' <"$p/cmdline" 2>/dev/null; echo; done; done | sort -u >/run/sampled.part; mv /run/sampled.part /run/sampled"#;
+/// Samples all command lines of the guest, one sample after the other, until it is stopped. One process a sample: with
+/// one for each command line, an emulated guest would be too slow to see a registration.
+const SAMPLER: &str = r"rm -f /run/sampled; while [ ! -e /run/sample-end ]; do head -c 4096 /proc/[0-9]*/cmdline 2>/dev/null; echo; done |
+tr '\0' ' ' | sort -u >/run/sampled.part; mv /run/sampled.part /run/sampled";
 
 #[test]
 fn the_activation_code_is_nowhere_but_in_the_agents_own_arguments() {
@@ -32,9 +33,7 @@ fn the_activation_code_is_nowhere_but_in_the_agents_own_arguments() {
         samples.lines().filter(|line| line.contains(&code)).filter(|line| !own(line)).collect();
     assert_eq!(elsewhere, Vec::<&str>::new(), "in the arguments of another program");
     assert!(!ran.stdout.contains(&code) && !ran.stderr.contains(&code), "in the output of bootstrap");
-    for name in files_with(&rig.home(), &code) {
-        panic!("in {name} of the controller");
-    }
+    assert_eq!(files_with(&rig.home(), &code), Vec::<String>::new(), "in files of the controller");
     assert!(
         !rig.root("deb-1", &["journalctl", "--no-pager", "-o", "export"]).contains(&code),
         "in the guest's journal"

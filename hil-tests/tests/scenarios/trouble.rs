@@ -5,13 +5,13 @@ use serde_json::Value;
 use crate::rig::{Rig, rig};
 
 /// The inventory with one host only.
-fn only_deb(text: String) -> String {
+fn only_deb(text: &str) -> String {
     let at = text.match_indices("[[hosts]]").nth(1).unwrap().0;
     text[..at].to_owned()
 }
 
 fn enrolled(rig: &Rig) -> (std::path::PathBuf, Value) {
-    let inventory = rig.inventory(only_deb);
+    let inventory = rig.inventory(|text| only_deb(&text));
     let ran = rig.enrol(&inventory).expect_code(0);
     let node = ran.host("deb-1")["node"].clone();
     assert!(node.is_string());
@@ -37,6 +37,8 @@ fn a_stopped_agent_is_started_without_a_new_registration() {
 fn after_a_failed_registration_the_one_from_before_is_alive() {
     let rig = rig();
     let (inventory, node) = enrolled(&rig);
+    // Fresh credentials would prove that some account's SSM knows the node, and it would be refused.
+    rig.root("deb-1", &["rm", "/var/lib/amazon/ssm/runtimeconfig/identity_config.json"]);
     // SSM says once that it does not know the node, and the activation is gone when the agent comes to register.
     rig.fault("DescribeInstanceInformation", "InvalidInstanceId", 400, 1);
     rig.fault("RegisterManagedInstance", "InvalidActivation", 400, 1);
@@ -49,6 +51,17 @@ fn after_a_failed_registration_the_one_from_before_is_alive() {
     assert_eq!(rig.root("deb-1", &["systemctl", "is-active", "amazon-ssm-agent"]), "active");
     let after = rig.enrol(&inventory).expect_code(0).host("deb-1");
     assert_eq!((&after["outcome"], &after["node"]), (&"online".into(), &node));
+}
+
+#[test]
+fn a_node_of_another_account_is_refused_and_left_alone() {
+    let rig = rig();
+    let (inventory, node) = enrolled(&rig);
+    rig.fault("DescribeInstanceInformation", "InvalidInstanceId", 400, 1);
+    let refused = rig.enrol(&inventory).expect_code(1).host("deb-1");
+    assert_eq!((&refused["step"], &refused["node"]), (&"plan".into(), &node));
+    assert!(refused["hint"].as_str().unwrap().contains("profile"), "{refused:#}");
+    assert_eq!(rig.root("deb-1", &["systemctl", "is-active", "amazon-ssm-agent"]), "active");
 }
 
 #[test]
@@ -73,7 +86,7 @@ fn a_registration_that_a_power_cut_interrupted_is_put_back_by_the_next_run() {
 fn an_agent_that_hibernates_is_restarted_and_online() {
     let rig = rig();
     let inventory = rig.inventory(|text| {
-        only_deb(text).replace("[environments.dev]", "[environments.dev]\nonline_within = \"2m\"")
+        only_deb(&text).replace("[environments.dev]", "[environments.dev]\nonline_within = \"2m\"")
     });
     // Not one of the errors that the agent retries: it hibernates at once.
     rig.fault("UpdateInstanceInformation", "AccessDeniedException", 400, 1);
@@ -86,7 +99,7 @@ fn an_agent_that_hibernates_is_restarted_and_online() {
 #[test]
 fn after_ctrl_c_nothing_is_half_done_and_the_next_run_converges() {
     let rig = rig();
-    let inventory = rig.inventory(only_deb);
+    let inventory = rig.inventory(|text| only_deb(&text));
     let mut running = rig.start(&["--inventory", inventory.to_str().unwrap(), "--output", "json"]);
     running.wait_for("deb-1: installing");
     running.interrupt();
@@ -102,7 +115,7 @@ fn after_ctrl_c_nothing_is_half_done_and_the_next_run_converges() {
 #[test]
 fn the_activation_of_a_killed_run_is_removed_by_the_next_one() {
     let rig = rig();
-    let inventory = rig.inventory(only_deb);
+    let inventory = rig.inventory(|text| only_deb(&text));
     let mut running = rig.start(&["--inventory", inventory.to_str().unwrap(), "--output", "json"]);
     running.wait_for("deb-1: registering");
     running.kill();

@@ -68,7 +68,7 @@ pub(super) struct Stores {
     cache: PathBuf,
     client: reqwest::Client,
     events: Events,
-    stores: BTreeMap<(PackageWish, Option<String>), Arc<Announced>>,
+    known: BTreeMap<(PackageWish, Option<String>), Arc<Announced>>,
 }
 
 /// The client for downloads, with the system's certificates and proxies.
@@ -78,7 +78,7 @@ pub(super) fn download_client() -> Result<reqwest::Client, Failure> {
 
 impl Stores {
     pub(super) fn new(cache: PathBuf, client: reqwest::Client, events: Events) -> Self {
-        Self { cache, client, events, stores: BTreeMap::new() }
+        Self { cache, client, events, known: BTreeMap::new() }
     }
 
     /// The store of an environment.
@@ -91,14 +91,14 @@ impl Stores {
             .is_none_or(|source| source.starts_with("aws"))
             .then(|| environment.region.clone());
         let key = (wish.clone(), region);
-        if let Some(store) = self.stores.get(&key) {
+        if let Some(store) = self.known.get(&key) {
             return Ok(store.clone());
         }
         let settings = settings(wish, &environment.region).map_err(|error| failure(&error))?;
         let store = PackageStore::new(self.cache.join("packages"), settings, self.client.clone());
         let store =
             Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
-        self.stores.insert(key, store.clone());
+        self.known.insert(key, store.clone());
         Ok(store)
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as messages to the engine.
+//! Ctrl-C, SIGTERM and the end of the terminal as messages to the engine.
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -7,25 +7,30 @@ use tokio::{
 
 use crate::failure::{Exit, Failure};
 
-/// Each message is one Ctrl-C or SIGTERM.
+/// Each message is one Ctrl-C, SIGTERM or SIGHUP.
 pub(super) fn listen() -> Result<mpsc::Receiver<()>, Failure> {
     let (sender, receiver) = mpsc::channel(4);
-    let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
-    tokio::spawn(async move {
-        loop {
-            let signalled = tokio::select! {
-                signalled = interrupt.recv() => signalled,
-                signalled = terminate.recv() => signalled,
-            };
-            if signalled.is_none() || sender.send(()).await.is_err() {
-                break;
-            }
-        }
-    });
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    // Under nohup(1) the run shall outlive its terminal.
+    if !is_ignored(SignalKind::hangup()) {
+        kinds.push(SignalKind::hangup());
+    }
+    for kind in kinds {
+        let (mut signals, sender) = (on(kind)?, sender.clone());
+        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(()).await.is_ok() {} });
+    }
     Ok(receiver)
 }
 
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind)
         .map_err(|error| Failure::new(Exit::CannotStart, "Ctrl-C cannot be listened for").because(error))
+}
+
+/// Whether this process was started with the signal ignored, by the mask in /proc/self/status.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (kind.as_raw_value() - 1)) != 0
 }

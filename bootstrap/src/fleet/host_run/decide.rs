@@ -26,6 +26,7 @@ pub(super) struct Decision {
 impl<B: Backend> HostRun<B> {
     pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Outcome> {
         let refused = |refusal: plan::Refusal| Self::failed(Step::Plan, refusal.to_string(), refusal.hint());
+        self.warn_of_clone(facts).await;
         let (arch, format) = plan::admit(facts, &self.spec).map_err(refused)?;
         self.enter(Step::Fetch).await?;
         let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
@@ -45,11 +46,22 @@ impl<B: Backend> HostRun<B> {
         Ok(Decision { package, file, standing, actions })
     }
 
+    /// A cloned machine id does no harm by itself, but what else was cloned may: SSH host keys, the vault.
+    async fn warn_of_clone(&self, facts: &Facts) {
+        let Some(machine_id) = &facts.machine_id else { return };
+        if let Some(other) = self.run.claims.machine(machine_id, &self.spec.name) {
+            let text = format!(
+                "its machine-id is that of {other}: one is a clone of the other, or both are one machine"
+            );
+            self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
+        }
+    }
+
     /// What SSM knows of the registration that the host holds.
     async fn standing(&mut self, facts: &Facts) -> Result<Standing, Outcome> {
         let Some(registration) = facts.standing_registration() else { return Ok(Standing::Unregistered) };
         let node = registration.node.clone();
-        self.node = Some(node.clone());
+        self.claim(&node, Step::Plan)?;
         if registration.region != self.spec.environment.region {
             // The plan refuses it; SSM in our Region cannot know it.
             return Ok(Standing::Unknown(node));

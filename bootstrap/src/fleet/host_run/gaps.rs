@@ -9,7 +9,7 @@ use super::{Backend, HostRun, Machine, decide::Decision};
 use crate::{
     actions::{
         Action, LAST_LINES,
-        apply::{self, ActivationKey, Progress, Transcript},
+        apply::{self, ActivationKey, Heard, Transcript},
     },
     events::{Event, Step},
     facts::Facts,
@@ -25,18 +25,27 @@ pub(super) enum Prepared<M> {
     /// A dry run ends here.
     Planned,
     /// Registered, with its agent running; to be proven Online.
-    Registered(Registered<M>),
+    Registered(Box<Registered<M>>),
 }
 
 /// A host that says it is a managed node.
 pub(super) struct Registered<M> {
     pub(super) host: M,
     pub(super) node: ManagedNodeId,
-    /// The agent was (re)started, so that only a ping after this one proves it; `None`: any ping does.
-    pub(super) restarted_after: Option<Option<Timestamp>>,
+    /// What proves it.
+    pub(super) proof: Proof,
     /// What SSM knew of the node before.
     pub(super) before: Option<NodeRecord>,
     pub(super) tag: Option<Action>,
+}
+
+/// Which ping proves that the agent is alive.
+#[derive(Clone, Copy)]
+pub(super) enum Proof {
+    /// Nothing was done on the host: any ping within the heartbeat does.
+    AnyPing,
+    /// The agent was (re)started: one that is newer than the last one SSM knew before; any, if it knew none.
+    NewerThan(Option<Timestamp>),
 }
 
 impl<B: Backend> HostRun<B> {
@@ -47,7 +56,8 @@ impl<B: Backend> HostRun<B> {
         let facts = self.observe(&mut host, Step::Observe).await?;
         let decision = self.decide(&facts).await?;
         if self.run.dry_run {
-            self.actions = decision.actions.iter().map(Action::sentence).collect();
+            let planned = decision.actions.iter().map(Action::sentence).collect();
+            self.progress.send_modify(|progress| progress.actions = planned);
             return Ok(Prepared::Planned);
         }
         let on_host = decision.actions.iter().any(|action| !matches!(action, Action::Tag(_)));
@@ -56,19 +66,19 @@ impl<B: Backend> HostRun<B> {
             let why = "the vault names no instance after the registration";
             return Err(Self::failed(Step::Check, why, "see /var/log/amazon/ssm/errors.log on the host"));
         };
-        self.node = Some(registration.node.clone());
+        self.claim(&registration.node, Step::Check)?;
         let before = match decision.standing {
             Standing::Known(record, _) => Some(record),
             _ => None,
         };
         let last_ping = before.as_ref().and_then(|record| record.last_ping);
-        Ok(Prepared::Registered(Registered {
+        Ok(Prepared::Registered(Box::new(Registered {
             host,
             node: registration.node,
-            restarted_after: on_host.then_some(last_ping),
+            proof: if on_host { Proof::NewerThan(last_ping) } else { Proof::AnyPing },
             before,
             tag: decision.actions.into_iter().find(|action| matches!(action, Action::Tag(_))),
-        }))
+        })))
     }
 
     async fn close_gaps(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<Facts, Outcome> {
@@ -93,34 +103,49 @@ impl<B: Backend> HostRun<B> {
         let first = decision.actions.iter().find(|action| !matches!(action, Action::Upload(_)));
         self.enter(first.map_or(Step::Start, Action::step)).await?;
         let key = self.activation(&decision.actions).await?;
-        let Some(command) = apply::command(&decision.actions, key.as_ref(), self.limit_of(&decision.actions))
-        else {
-            return Ok(());
-        };
+        let limit = self.limit_of(&decision.actions);
+        let Some(command) = apply::command(&decision.actions, key.as_ref(), limit) else { return Ok(()) };
+        let on_host: Vec<&Action> = decision
+            .actions
+            .iter()
+            .filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)))
+            .collect();
         let mut transcript = Transcript::without(key.as_ref().map(|key| &key.code));
-        let (step, events, name) = (self.step.clone(), self.run.events.clone(), self.spec.name.clone());
-        let mut on_line = |line: &str| {
-            if let Progress::Began(begun) = transcript.line(line) {
-                step.send_replace(begun);
-                events.try_send(Event::Step { host: name.clone(), step: begun });
-            }
+        self.progress.send_modify(|progress| progress.touched = true);
+        let entered = self.step();
+        let ended = {
+            let mut on_line = self.listener(&mut transcript);
+            self.exec(host, &command, entered, &mut on_line).await
         };
-        self.changed = true;
-        let entered = *self.step.borrow();
-        let ended = self.exec(host, &command, entered, &mut on_line).await;
-        let on_host =
-            decision.actions.iter().filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)));
-        for action in on_host.take(transcript.done()) {
+        for action in on_host.into_iter().take(transcript.done()) {
             self.done(action).await;
         }
-        let output = ended?;
+        let step = transcript.failed_step().unwrap_or(entered);
+        // A connection that was lost, or a limit that was passed, belongs to the step it happened in.
+        let output = ended.map_err(|outcome| match outcome {
+            Outcome::Failed { why, hint, .. } => {
+                Outcome::Failed { step, why, lines: transcript.last_lines(), hint }
+            }
+            other => other,
+        })?;
         if output.code == Some(0) {
             return Ok(());
         }
-        let step = transcript.failed_step().unwrap_or(*self.step.borrow());
         let mut lines = transcript.last_lines();
-        lines.extend(last_lines(&output));
+        lines.extend(last_lines(&output).iter().map(|line| transcript.clean(line)));
         Err(command_failed(step, &output, lines))
+    }
+
+    /// Shows the steps of the script as they begin.
+    fn listener<'t>(&self, transcript: &'t mut Transcript) -> impl FnMut(&str) + Send + use<'t, B> {
+        let (progress, events, host) =
+            (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
+        move |line: &str| {
+            if let Heard::Began(step) = transcript.line(line) {
+                progress.send_modify(|progress| progress.step = step);
+                events.try_send(Event::Step { host: host.clone(), step });
+            }
+        }
     }
 
     /// Each action may take as long as one command.
@@ -133,16 +158,10 @@ impl<B: Backend> HostRun<B> {
             return Ok(None);
         }
         match self.run.activations.acquire(&self.spec.environment.name).await {
+            Ok(_) if self.stopping.is_asked() => Err(self.interrupted(Step::Register)),
             Ok(handout) => Ok(Some(ActivationKey { id: handout.id.to_string(), code: handout.code })),
             Err(error) => Err(Self::failed(Step::Register, with_sources(&error), error.hint())),
         }
-    }
-
-    async fn done(&mut self, action: &Action) {
-        self.changed = true;
-        self.actions.push(action.sentence());
-        let (host, action) = (self.spec.name.clone(), action.sentence());
-        self.run.events.send(Event::Done { host, action }).await;
     }
 
     /// The same plan over the new facts must find nothing left to do on the host.

@@ -4,7 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Backend, HostRun, Machine, gaps::Registered};
+use super::{
+    Backend, HostRun, Machine,
+    gaps::{Proof, Registered},
+};
 use crate::{
     actions::{Action, Start, StartReason, Tag, apply},
     events::{Event, Step},
@@ -20,36 +23,32 @@ static DIAGNOSE: Script = Script { name: "diagnose", text: include_str!("diagnos
 
 impl<B: Backend> HostRun<B> {
     pub(super) async fn prove(&mut self, mut registered: Registered<Machine<B>>) -> Result<Outcome, Outcome> {
-        if !self.is_proven(&registered) {
-            self.enter(Step::Online).await.map_err(|_| self.stopped_waiting())?;
+        if !is_proven(&registered) {
+            self.enter(Step::Online).await.map_err(|_| Self::stopped_waiting())?;
             self.wait_online(&mut registered).await?;
         }
         if let Some(Action::Tag(tag)) = &registered.tag {
             self.tag(&registered.node, tag).await?;
         }
-        Ok(Outcome::Online { changed: self.changed })
-    }
-
-    /// An agent that was not touched and that SSM has heard within its heartbeat.
-    fn is_proven(&self, registered: &Registered<Machine<B>>) -> bool {
-        let (None, Some(record)) = (registered.restarted_after, &registered.before) else { return false };
-        let recent = |ping: Timestamp| Timestamp::now().duration_since(ping) < HEARTBEAT;
-        record.ping == PingStatus::Online && record.last_ping.is_some_and(recent)
+        Ok(Outcome::Online { changed: self.progress.borrow().touched })
     }
 
     async fn wait_online(&mut self, registered: &mut Registered<Machine<B>>) -> Result<NodeRecord, Outcome> {
         let (start, within) = (Instant::now(), self.spec.environment.online_within);
-        let newer_than = match registered.restarted_after {
-            Some(last_ping) => last_ping,
-            None => registered.before.as_ref().and_then(|record| record.last_ping),
+        let newer_than = match registered.proof {
+            Proof::NewerThan(last_ping) => last_ping,
+            Proof::AnyPing => registered.before.as_ref().and_then(|record| record.last_ping),
         };
         let first = self.wait_until(&registered.node, newer_than, start + within / 2).await?;
         let offline = match first {
             Ok(record) => return Ok(record),
             Err(offline) => offline,
         };
-        self.repair(registered, &offline).await?;
-        self.enter(Step::Online).await.map_err(|_| self.stopped_waiting())?;
+        // That SSM could not be asked says nothing about the agent.
+        if !matches!(offline.why, WhyOffline::Trouble(_) | WhyOffline::NotAsked) {
+            self.repair(registered, &offline).await?;
+            self.enter(Step::Online).await.map_err(|_| Self::stopped_waiting())?;
+        }
         let last_ping = offline.last.as_ref().and_then(|record| record.last_ping).or(newer_than);
         match self.wait_until(&registered.node, last_ping, start + within).await? {
             Ok(record) => Ok(record),
@@ -74,11 +73,11 @@ impl<B: Backend> HostRun<B> {
                 }
                 answer => Ok(answer),
             },
-            () = stopping.asked() => Err(self.stopped_waiting()),
+            () = stopping.asked() => Err(Self::stopped_waiting()),
         }
     }
 
-    fn stopped_waiting(&self) -> Outcome {
+    fn stopped_waiting() -> Outcome {
         Outcome::Registered {
             why: "interrupted before SSM said Online".to_owned(),
             hint: "run the same command again: it only waits for Online".to_owned(),
@@ -90,7 +89,7 @@ impl<B: Backend> HostRun<B> {
         registered: &mut Registered<Machine<B>>,
         offline: &StillOffline,
     ) -> Result<(), Outcome> {
-        self.enter(Step::Repair).await.map_err(|_| self.stopped_waiting())?;
+        self.enter(Step::Repair).await.map_err(|_| Self::stopped_waiting())?;
         let text = format!("{}; its agent is restarted once", offline.why);
         self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
         let restart = Action::Start(Start { reason: StartReason::Offline });
@@ -100,8 +99,7 @@ impl<B: Backend> HostRun<B> {
         };
         let output = self.exec(&mut registered.host, &command, Step::Repair, &mut |_| {}).await?;
         if output.code == Some(0) {
-            self.changed = true;
-            self.actions.push(restart.sentence());
+            self.done(&restart).await;
         }
         Ok(())
     }
@@ -114,7 +112,7 @@ impl<B: Backend> HostRun<B> {
     ) -> Outcome {
         let command = Command::new(&DIAGNOSE, Vec::new(), self.spec.limits.command);
         let said = self.exec(&mut registered.host, &command, Step::Online, &mut |_| {}).await;
-        let said = said.map(|output| output.stdout.trim().replace('\n', " | ")).unwrap_or_default();
+        let said = said.map(|output| excerpt(&output.stdout)).unwrap_or_default();
         let agent = if said.is_empty() { String::new() } else { format!("; the host says: {said}") };
         Outcome::Registered { why: format!("{}{agent}", offline.why), hint: offline.hint() }
     }
@@ -135,10 +133,20 @@ impl<B: Backend> HostRun<B> {
                 "does a policy or another tool of the account change tags?",
             ));
         }
-        self.changed = true;
-        let action = Action::Tag(tag.clone()).sentence();
-        self.actions.push(action.clone());
-        self.run.events.send(Event::Done { host: self.spec.name.clone(), action }).await;
+        self.done(&Action::Tag(tag.clone())).await;
         Ok(())
     }
+}
+
+/// An agent that was not touched and that SSM has heard within its heartbeat.
+fn is_proven<M>(registered: &Registered<M>) -> bool {
+    let (Proof::AnyPing, Some(record)) = (registered.proof, &registered.before) else { return false };
+    let recent = |ping: Timestamp| Timestamp::now().duration_since(ping) < HEARTBEAT;
+    record.ping == PingStatus::Online && record.last_ping.is_some_and(recent)
+}
+
+/// A few lines of a host as part of one sentence.
+fn excerpt(text: &str) -> String {
+    const CHARACTERS: usize = 1000;
+    text.trim().replace('\n', " | ").chars().take(CHARACTERS).collect()
 }

@@ -72,6 +72,8 @@ async fn the_second_ctrl_c_drops_everything_and_names_the_hosts_in_doubt() {
         matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.contains("in doubt")),
         "{report:?}"
     );
+    assert_eq!(report.hosts[0].execs, 3, "probe, upload, apply");
+    assert!(report.hosts[0].actions[0].starts_with("send"), "what was done is not told: {report:?}");
     assert!(world.cloud.live_activations().is_empty(), "the activation outlived the run");
     assert_eq!(outcomes(&world.run().await), ["online"]);
 }
@@ -83,6 +85,21 @@ async fn a_run_past_its_limit_starts_nothing_new() {
     let report = world.run().await;
     assert!(report.interrupted);
     assert_eq!(report.hosts[1].outcome.word(), "skipped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_ctrl_c_after_the_runs_limit_still_lets_end_what_runs() {
+    let mut world = World::new(["a"]);
+    world.within = Some(Duration::from_millis(150));
+    let (sender, interrupts) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(180)).await;
+        sender.send(()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let report = world.run_with(interrupts).await;
+    let Outcome::Failed { why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert!(why.starts_with("interrupted before"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

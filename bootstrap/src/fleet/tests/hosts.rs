@@ -3,7 +3,7 @@
 use super::{machine::Fault, *};
 use crate::{
     plan::ENVIRONMENT_TAG,
-    ssm::{ControlPlane, PingStatus, fake::Operation},
+    ssm::{ControlPlane, FailureKind, PingStatus, fake::Operation},
 };
 
 async fn enrolled() -> World {
@@ -155,6 +155,50 @@ async fn wherever_the_connection_is_lost_the_next_run_converges_with_one_registr
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_lost_belongs_to_the_step_it_was_lost_in() {
+    let world = World::new(["web-1"]);
+    let _ = world.machine("web-1").clone().with_fault(Fault::LostAfter("apply"));
+    let report = world.run().await;
+    let Outcome::Failed { step, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!(step.word(), "start", "the last step of the script");
+    assert!(report.hosts[0].actions.iter().any(|action| action.starts_with("install")), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_that_are_one_node_do_not_prove_each_other() {
+    let mut world = enrolled().await;
+    let clone = world.machine("web-1").state().clone();
+    let machine = super::machine::Machine::new(&world.cloud);
+    *machine.state() = clone;
+    world.machines.insert("web-2".to_owned(), machine);
+    let report = world.run().await;
+    let mut words = outcomes(&report);
+    words.sort_unstable();
+    assert_eq!(words, ["failed", "online"]);
+    let failed = report.hosts.iter().find(|host| host.outcome.word() == "failed").unwrap();
+    let Outcome::Failed { why, hint, .. } = &failed.outcome else { panic!("{failed:?}") };
+    assert!(why.contains("as the vault of web-"), "{why}");
+    assert!(hint.contains("clone"), "{hint}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_not_restarted_because_ssm_cannot_be_asked() {
+    let world = World::new(["web-1"]);
+    let throttled =
+        FakeControlPlane::error("DescribeInstanceInformation", "ThrottlingException", FailureKind::Throttled);
+    world.cloud.fail(Operation::Nodes, throttled);
+    let cloud = world.cloud.clone();
+    tokio::spawn(async move {
+        // Past the half of `online_within`, where an agent that SSM does not hear is restarted.
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        cloud.heal(Operation::Nodes);
+    });
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(world.machine("web-1").state().starts, 1);
 }
 
 #[tokio::test(start_paused = true)]

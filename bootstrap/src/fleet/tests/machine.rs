@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt::Write,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -81,7 +82,7 @@ impl Machine {
         let state = self.state();
         let mut text =
             String::from("root=yes\nos|ID=debian\nkernel.machine=x86_64\ndpkg.arch=amd64\nservice=systemd\n");
-        let mut say = |key: &str, value: &str| text.push_str(&format!("{key}={value}\n"));
+        let mut say = |key: &str, value: &str| writeln!(text, "{key}={value}").unwrap();
         say(
             "dpkg.agent",
             &state.agent.as_ref().map(|version| format!("installed {version}")).unwrap_or_default(),
@@ -93,7 +94,7 @@ impl Machine {
         state.staged.iter().for_each(|name| say("staged", name));
         if let Some(config) = &state.config {
             say("config", "yes");
-            config.lines().for_each(|line| text.push_str(&format!("config|{line}\n")));
+            config.lines().for_each(|line| writeln!(text, "config|{line}").unwrap());
         }
         text + "end=yes\n"
     }
@@ -104,7 +105,7 @@ impl Machine {
         while let Some(step) = words.next() {
             let arguments: Vec<&str> = match step {
                 "install" => words.by_ref().take(3).collect(),
-                "register" => words.by_ref().take(1).collect(),
+                "register" => words.by_ref().take(2).collect(),
                 "configure" | "start" | "settle-vault" => vec![],
                 other => panic!("the machine was never taught the step {other}"),
             };
@@ -139,7 +140,8 @@ impl Machine {
                 state.agent = Some(file.split('-').nth(3).unwrap().to_owned());
                 state.active = false;
             }
-            ("register", [region]) => {
+            ("register", [region, seen]) => {
+                assert_eq!(*seen, self.state().node.as_ref().map_or("", |node| node.as_str()));
                 let id = secret("activation_id").parse().unwrap();
                 self.state().active = false;
                 let registered = self.cloud.register(&id, &secret("activation_code"));

@@ -15,7 +15,7 @@ use targets::{Arch, PackageFormat};
 use tokio::sync::mpsc;
 
 use self::machine::{Machine, Network};
-use super::{Backend, Packages, Run, Site, run};
+use super::{Backend, Claims, Packages, Run, Site, run};
 use crate::{
     events::{Event, Events, Reader, RunId},
     inventory::{HostSpec, Tags},
@@ -121,6 +121,7 @@ impl World {
                 connector: Network(self.machines.clone()),
                 sites: BTreeMap::from([(environment.name.clone(), site)]),
                 activations,
+                claims: Claims::default(),
                 events,
                 concurrency: self.concurrency,
                 within: self.within,
@@ -140,8 +141,4 @@ impl World {
 
 fn outcomes(report: &FleetReport) -> Vec<&'static str> {
     report.hosts.iter().map(|host| host.outcome.word()).collect()
-}
-
-fn changed(report: &FleetReport) -> bool {
-    report.hosts.iter().any(|host| host.outcome == Outcome::Online { changed: true })
 }

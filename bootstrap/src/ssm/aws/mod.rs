@@ -90,7 +90,7 @@ impl ControlPlane for AwsControlPlane {
             match self.nodes_of_batch(batch).await {
                 Ok(found) => records.extend(found),
                 // One unknown id spoils the answer for all, and the answer doesn't say which.
-                Err(error) if error.kind == FailureKind::NotFound => {
+                Err(error) if error.code.as_deref() == Some("InvalidInstanceId") => {
                     if batch.len() > 1 {
                         let (left, right) = batch.split_at(batch.len() / 2);
                         batches.extend([left, right]);
