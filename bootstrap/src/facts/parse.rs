@@ -272,7 +272,7 @@ mod tests {
         std::fs::write(&file, "{}").unwrap();
         let script = format!("{show}\nshow config {}\necho end=yes", file.display());
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "config|{}\n\nend=yes\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "config|{}\nend=yes\n");
     }
 
     proptest! {
