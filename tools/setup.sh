@@ -51,4 +51,7 @@ if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
     echo "error: please install these packages as root, then run this again: apt-get install$missing" >&2
     exit 1
 fi
+case $missing in
+*openssh-server*) echo "openssh-server is for the tests; Debian also starts it, on port 22" >&2 ;;
+esac
 step "installing$missing" install

@@ -7,8 +7,8 @@ step() {
     shift
     printf '==> %s\n' "$step_text" >&2
     step_start=$(date +%s)
-    "$@"
-    step_status=$?
+    step_status=0
+    "$@" || step_status=$?
     step_took=$(($(date +%s) - step_start))
     if [ "$step_status" -eq 0 ]; then
         printf '    done in %s s\n' "$step_took" >&2

@@ -126,7 +126,7 @@ pub enum HostKeyPolicy {
 pub struct Limits {
     /// TCP connect, SSH handshake and authentication, each.
     pub connect: Duration,
-    /// One command on the host (an install, a registration, an upload).
+    /// One action on the host (an install, a registration, an upload).
     pub command: Duration,
     /// Everything on the host, the wait for Online apart.
     pub host: Duration,
