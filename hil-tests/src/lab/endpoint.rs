@@ -78,6 +78,7 @@ impl Endpoint {
         let mut command = Command::new("setsid");
         command.arg(&programs.ssm_lab).args(["serve", "--listen", &addresses.listen.to_string()]);
         command
+            .args(["--tls-listen", &addresses.tls.to_string()])
             .args(["--admin-listen", &addresses.admin.to_string(), "--state-dir"])
             .arg(paths.endpoint_state());
         command.arg("--ready-file").arg(&ready);
@@ -140,18 +141,20 @@ pub(super) fn stop(paths: &Paths) -> bool {
 /// Where it listens. The same as last time, if possible: agents in the guests were told.
 struct Addresses {
     listen: SocketAddr,
+    tls: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Addresses {
     fn new() -> Self {
         let free = || SocketAddr::from(([127, 0, 0, 1], port::free().unwrap_or_default()));
-        Self { listen: free(), admin: free() }
+        Self { listen: free(), tls: free(), admin: free() }
     }
 
     fn of_last_time(paths: &Paths) -> Option<Self> {
         let last: Endpoint = serde_json::from_str(&fs::read_to_string(paths.endpoint_ready()).ok()?).ok()?;
-        Some(Self { listen: address_of(&last.url)?, admin: address_of(&last.admin)? })
+        let tls = address_of(last.tls_endpoint.as_deref()?)?;
+        Some(Self { listen: address_of(&last.url)?, tls, admin: address_of(&last.admin)? })
     }
 }
 

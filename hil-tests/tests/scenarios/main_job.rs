@@ -63,6 +63,34 @@ fn two_bare_hosts_come_online_and_a_second_run_changes_nothing() {
 }
 
 #[test]
+fn https_with_an_authority_of_its_own_is_refused_until_both_sides_are_told_of_it() {
+    let rig = rig();
+    let endpoint = rig.lab.endpoint();
+    let (tls, ca) = (endpoint.tls_endpoint.clone().unwrap(), endpoint.ca.clone().unwrap());
+    let inventory = |more: &str| {
+        rig.inventory(|text| {
+            let at = text.match_indices("[[hosts]]").nth(1).unwrap().0;
+            text[..at]
+                .replace(&endpoint.url_for_guests(), &tls.replace("127.0.0.1", "10.0.2.2"))
+                .replace(&endpoint.url, &tls)
+                .replace("[environments.dev]\n", &format!("[environments.dev]\n{more}\n"))
+        })
+    };
+    let untrusted = rig.enrol(&inventory("")).expect_code(1).host("deb-1");
+    assert!(untrusted["hint"].as_str().unwrap().contains("ca_bundle"), "{untrusted:#}");
+
+    let trusted = inventory(&format!("ca_bundle = {:?}", ca.to_str().unwrap()));
+    let by_host = rig.enrol(&trusted).expect_code(1).host("deb-1");
+    assert_eq!(by_host["step"], "register", "{by_host:#}");
+    assert!(by_host["hint"].as_str().unwrap().contains("does not trust"), "{by_host:#}");
+
+    let root = rig.machine("deb-1").ssh("root");
+    root.copy_in(&ca, "/usr/local/share/ca-certificates/lab.crt").unwrap();
+    rig.root("deb-1", &["update-ca-certificates"]);
+    assert_eq!(rig.enrol(&trusted).expect_code(0).host("deb-1")["outcome"], "online");
+}
+
+#[test]
 fn a_host_that_is_switched_off_is_unreachable_and_the_other_one_online() {
     let rig = rig();
     rig.machine("rpm-1").power_cut().unwrap();

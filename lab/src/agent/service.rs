@@ -73,11 +73,20 @@ impl ServiceError {
         let mut line = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            line = format!("{line}, caused by: {error}");
+            line = format!("{line}, caused by: {}", in_gos_words(error));
             cause = error.source();
         }
         line
     }
+}
+
+/// What installers look for in the agent's output are Go's words, not those of this program's libraries.
+fn in_gos_words(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    if text.contains("invalid peer certificate") {
+        return "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned();
+    }
+    text
 }
 
 /// Role credentials, as `RequestManagedInstanceRoleToken` answers them.

@@ -202,6 +202,9 @@ impl<C: ControlPlane> Activations<C> {
                     let environment = pool.environment.name.clone();
                     listener.tell(ActivationChange::InDoubt { environment }).await;
                 }
+                if pool.is_in_doubt() {
+                    sweep(&pool, &listener).await;
+                }
                 let mut results = Vec::new();
                 for id in pool.created() {
                     let result = delete(pool.control_plane.as_ref(), &id).await;
@@ -215,6 +218,24 @@ impl<C: ControlPlane> Activations<C> {
             });
         }
         closing.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+/// Deletes activations of this run that AWS created without our hearing of it, found by their tag.
+async fn sweep<C: ControlPlane>(pool: &Pool<C>, listener: &Listener) {
+    let known = pool.created();
+    let found = tokio::time::timeout(
+        DELETION_WITHIN,
+        leftovers(pool.control_plane.as_ref(), &|run| *run != pool.run),
+    )
+    .await;
+    let Ok(Ok(found)) = found else {
+        let environment = pool.environment.name.clone();
+        return listener.tell(ActivationChange::InDoubt { environment }).await;
+    };
+    let unknown = found.into_iter().filter(|leftover| !known.contains(&leftover.record.id)).collect();
+    for Collected { leftover, outcome } in collect(pool.control_plane.as_ref(), unknown).await {
+        listener.tell(change_of(&leftover.record.id, &outcome)).await;
     }
 }
 

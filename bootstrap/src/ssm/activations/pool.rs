@@ -16,17 +16,21 @@ use super::{
 use crate::{
     events::RunId,
     inventory::{ActivationSource, Environment, Tags},
-    ssm::{ActivationId, ActivationRequest, ControlPlane, RegistrationLimit, SsmError},
+    ssm::{ActivationId, ActivationRequest, ControlPlane, FailureKind, RegistrationLimit, SsmError},
 };
 
 /// A host may take this long from its handout to its registration.
 const SPARE_LIFE: Duration = Duration::from_mins(10);
+
+/// What takes longer was asked more than once, and AWS may have carried out each.
+const ONE_ATTEMPT: Duration = Duration::from_secs(15);
 
 /// AWS's limit for the tags of a node, which come from the activation.
 const MAX_TAGS: usize = 50;
 
 #[derive(Debug)]
 pub(super) struct Pool<C> {
+    pub(super) run: RunId,
     pub(super) environment: Arc<Environment>,
     pub(super) control_plane: Arc<C>,
     source: Source,
@@ -49,6 +53,8 @@ struct State {
     /// A refusal that asking again would not change: the other thousand hosts needn't.
     refused: Option<SsmError>,
     created: Vec<ActivationId>,
+    /// A creation failed in a way that leaves open whether AWS carried it out.
+    in_doubt: bool,
     closed: bool,
 }
 
@@ -94,9 +100,10 @@ impl<C: ControlPlane> Pool<C> {
             creating: None,
             refused: None,
             created: Vec::new(),
+            in_doubt: false,
             closed: false,
         };
-        Self { environment, control_plane, source, state: Mutex::new(state), listener }
+        Self { run: run.clone(), environment, control_plane, source, state: Mutex::new(state), listener }
     }
 
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Handout, ActivationError> {
@@ -138,6 +145,11 @@ impl<C: ControlPlane> Pool<C> {
         if let Some(mut creating) = creating {
             creating.wait_for(|progress| !matches!(progress, Progress::Asking)).await.ok();
         }
+    }
+
+    /// Whether there may be an activation of this run whose id was never told.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.state().in_doubt
     }
 
     pub(super) fn created(&self) -> Vec<ActivationId> {
@@ -199,6 +211,7 @@ impl<C: ControlPlane> Pool<C> {
                 self.listener.tell(change).await;
                 let mut state = self.state();
                 state.created.push(id.clone());
+                state.in_doubt |= asked_at.elapsed() >= ONE_ATTEMPT;
                 state.creating = None;
                 state.open = Some(Open {
                     handout: Handout { id, code: activation.code },
@@ -210,6 +223,7 @@ impl<C: ControlPlane> Pool<C> {
             Err(error) => {
                 let mut state = self.state();
                 state.creating = None;
+                state.in_doubt |= matches!(error.kind, FailureKind::Unreachable | FailureKind::Unavailable);
                 state.refused = Some(error.clone()).filter(|error| !error.is_transient());
                 Progress::Failed(error)
             }

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     inventory::{ActivationSource, TextSource},
     ssm::{
-        FailureKind,
+        ActivationRequest, FailureKind,
         fake::{Call, FakeControlPlane, Operation, environment},
     },
 };
@@ -174,6 +174,29 @@ async fn trouble_that_may_pass_is_tried_again_by_the_next_host() {
     run.fake.fail_once(Operation::CreateActivation, throttled("CreateActivation"));
     assert!(run.activations.acquire(&run.dev).await.is_err());
     assert!(run.activations.acquire(&run.dev).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_whose_answer_was_lost_is_found_by_its_tag_and_deleted() {
+    let run = Run::over(1);
+    let others = [(RUN_TAG, "run-1"), (RUN_TAG, "run-2")].map(|(key, value)| ActivationRequest {
+        role: "nodes".to_owned(),
+        limit: RegistrationLimit::for_hosts(1),
+        expires_in: Duration::from_secs(3600),
+        default_instance_name: None,
+        description: String::new(),
+        tags: Tags::from([(key.to_owned(), value.to_owned())]),
+    });
+    for request in &others {
+        run.fake.create_activation(request).await.unwrap();
+    }
+    let lost = FakeControlPlane::error("CreateActivation", "InternalServerError", FailureKind::Unavailable);
+    run.fake.fail_once(Operation::CreateActivation, lost);
+    assert!(run.activations.acquire(&run.dev).await.is_err());
+    run.activations.close().await;
+    let left: Vec<_> =
+        run.fake.live_activations().into_iter().map(|record| record.tags[RUN_TAG].clone()).collect();
+    assert_eq!(left, ["run-2"], "only this run's are its own to delete");
 }
 
 #[tokio::test(start_paused = true)]
