@@ -182,7 +182,7 @@ async fn an_activation_whose_answer_was_lost_is_found_by_its_tag_and_deleted() {
     let others = [(RUN_TAG, "run-1"), (RUN_TAG, "run-2")].map(|(key, value)| ActivationRequest {
         role: "nodes".to_owned(),
         limit: RegistrationLimit::for_hosts(1),
-        expires_in: Duration::from_secs(3600),
+        expires_in: Duration::from_hours(1),
         default_instance_name: None,
         description: String::new(),
         tags: Tags::from([(key.to_owned(), value.to_owned())]),
