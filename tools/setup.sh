@@ -13,6 +13,7 @@ shellcheck:shellcheck
 ssh:openssh-client
 /usr/sbin/sshd:openssh-server
 gpg:gpg
+gpg-agent:gpg-agent
 rpm:rpm
 mmdebstrap:mmdebstrap
 /sbin/mke2fs:e2fsprogs
