@@ -8,7 +8,10 @@ mod inventory;
 mod places;
 mod run;
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -73,10 +76,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints data. A reader that has seen enough (`| head`) is no reason to fail.
+/// Prints data. A reader that has seen enough (`| head`) is no reason to fail; a full disk is worth a word.
 fn say(text: &str) {
-    use std::io::Write;
-    std::io::stdout().write_all(text.as_bytes()).ok();
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("warning: the result could not be printed: {error}");
+        }
+        _ => {}
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -72,7 +72,8 @@ if [ "$(id -u)" = 0 ]; then
     # Its agent had credentials for this node, until then.
     say credentials.instance "$(json_value $ssm/runtimeconfig/identity_config.json InstanceId)"
     say credentials.expire "$(json_value $ssm/runtimeconfig/identity_config.json CredentialsExpiresAt)"
-    if [ -d $ssm/Vault.bootstrap-saved ]; then
+    # The part is a copy that was cut off; it holds a private key too.
+    if [ -d $ssm/Vault.bootstrap-saved ] || [ -d $ssm/Vault.bootstrap-saved.part ]; then
         say vault.saved yes
         say vault.saved.instance "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey instanceID)"
         say vault.saved.region "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey region)"

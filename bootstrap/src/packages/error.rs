@@ -238,7 +238,7 @@ impl PackageError {
                 "give the agent's own package: amazon-ssm-agent.deb or .rpm"
             }
             Self::WrongFormat { .. } | Self::UnknownArchitecture { .. } | Self::WrongArchitecture { .. } => {
-                "give a directory with a package for each kind of host as `source`, or set it per group or host"
+                "give a directory with a package for each kind of host as `source`, or set it per environment"
             }
             Self::Digest { .. } => "if this package is the one you want, add its digest to `sha256`",
             Self::MissingSignature { .. } => {

@@ -50,7 +50,13 @@ fn wrong_packages_are_found_before_anything_is_sent() {
             only_deb(&text).replace("source = \"packages\"", &format!("source = \"{name}\""))
         })
     };
-    assert_failure(&rig, rig.enrol(&with("tampered")), "fetch", &["amazon-ssm-agent.deb"], "");
+    assert_failure(
+        &rig,
+        rig.enrol(&with("tampered")),
+        "fetch",
+        &["amazon-ssm-agent.deb", "does not match"],
+        "download package and signature again",
+    );
 
     let foreign = rig.lab.paths().directory().join("foreign.deb");
     build_foreign_deb(&foreign);
@@ -59,7 +65,13 @@ fn wrong_packages_are_found_before_anything_is_sent() {
             .replace("source = \"packages\"", "source = \"foreign.deb\"")
             .replace("verify = \"required\"", "verify = \"if-present\"")
     });
-    assert_failure(&rig, rig.enrol(&unsigned), "fetch", &["arm64", "amd64"], "");
+    assert_failure(
+        &rig,
+        rig.enrol(&unsigned),
+        "fetch",
+        &["arm64", "amd64"],
+        "a package for each kind of host",
+    );
 }
 
 /// A package of the right name and the wrong architecture.

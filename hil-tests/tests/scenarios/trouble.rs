@@ -74,6 +74,10 @@ fn a_registration_that_a_power_cut_interrupted_is_put_back_by_the_next_run() {
         "deb-1",
         &["cp", "-a", "/var/lib/amazon/ssm/Vault", "/var/lib/amazon/ssm/Vault.bootstrap-saved"],
     );
+    rig.root(
+        "deb-1",
+        &["cp", "-a", "/var/lib/amazon/ssm/Vault", "/var/lib/amazon/ssm/Vault.bootstrap-saved.part"],
+    );
     rig.root("deb-1", &["amazon-ssm-agent", "-register", "-clear"]);
     let registered = rig.calls("RegisterManagedInstance");
     let after = rig.enrol(&inventory).expect_code(0).host("deb-1");

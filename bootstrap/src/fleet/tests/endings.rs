@@ -3,6 +3,19 @@
 use super::{machine::Fault, *};
 use crate::ssm::{FailureKind, fake::Operation};
 
+/// A Ctrl-C after each of these times, one after the other.
+fn ctrl_c_after<const N: usize>(times: [Duration; N]) -> mpsc::Receiver<()> {
+    let (sender, interrupts) = mpsc::channel(N);
+    tokio::spawn(async move {
+        for time in times {
+            tokio::time::sleep(time).await;
+            sender.send(()).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    });
+    interrupts
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_host_of_the_inventory_is_reported_once_in_its_order() {
     let world = World::new(["a", "b", "c"]);
@@ -37,13 +50,8 @@ async fn an_environment_without_an_activation_fails_its_hosts_with_awss_reason()
 async fn after_the_first_ctrl_c_nothing_new_starts_and_what_runs_ends() {
     let mut world = World::new(["a", "b"]);
     world.concurrency = 1;
-    let (sender, interrupts) = mpsc::channel(1);
     // The first host is in the middle of its four execs of 100 ms.
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        sender.send(()).await.unwrap();
-        std::future::pending::<()>().await;
-    });
+    let interrupts = ctrl_c_after([Duration::from_millis(150)]);
     let report = world.run_with(interrupts).await;
     assert!(report.interrupted);
     assert!(
@@ -59,14 +67,7 @@ async fn after_the_first_ctrl_c_nothing_new_starts_and_what_runs_ends() {
 async fn the_second_ctrl_c_drops_everything_and_names_the_hosts_in_doubt() {
     let world = World::new(["a"]);
     let _ = world.machine("a").clone().with_fault(Fault::Hangs("apply"));
-    let (sender, interrupts) = mpsc::channel(2);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        sender.send(()).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        sender.send(()).await.unwrap();
-        std::future::pending::<()>().await;
-    });
+    let interrupts = ctrl_c_after([Duration::from_secs(30), Duration::from_secs(5)]);
     let report = world.run_with(interrupts).await;
     assert!(
         matches!(&report.hosts[0].outcome, Outcome::Failed { why, .. } if why.contains("in doubt")),
@@ -91,12 +92,7 @@ async fn a_run_past_its_limit_starts_nothing_new() {
 async fn the_first_ctrl_c_after_the_runs_limit_still_lets_end_what_runs() {
     let mut world = World::new(["a"]);
     world.within = Some(Duration::from_millis(150));
-    let (sender, interrupts) = mpsc::channel(1);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(180)).await;
-        sender.send(()).await.unwrap();
-        std::future::pending::<()>().await;
-    });
+    let interrupts = ctrl_c_after([Duration::from_millis(180)]);
     let report = world.run_with(interrupts).await;
     let Outcome::Failed { why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
     assert!(why.starts_with("interrupted before"), "{why}");
@@ -106,12 +102,7 @@ async fn the_first_ctrl_c_after_the_runs_limit_still_lets_end_what_runs() {
 async fn a_ctrl_c_while_waiting_for_online_leaves_the_host_registered() {
     let world = World::new(["a"]);
     world.machine("a").state().mute = true;
-    let (sender, interrupts) = mpsc::channel(1);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        sender.send(()).await.unwrap();
-        std::future::pending::<()>().await;
-    });
+    let interrupts = ctrl_c_after([Duration::from_secs(20)]);
     let report = world.run_with(interrupts).await;
     assert!(
         matches!(&report.hosts[0].outcome, Outcome::Registered { why, .. } if why.contains("interrupted")),

@@ -185,6 +185,18 @@ async fn two_hosts_that_are_one_node_do_not_prove_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_hosts_with_one_machine_id_are_told_of_and_come_online() {
+    let world = World::new(["web-1", "web-2"]);
+    for name in ["web-1", "web-2"] {
+        world.machine(name).state().machine_id = "3d1219c7c4c5404aaa1f6d2a48adfda4".to_owned();
+    }
+    assert_eq!(outcomes(&world.run().await), ["online", "online"]);
+    let told =
+        |event: &&Event| matches!(event, Event::Warning { host: Some(_), text } if text.contains("clone"));
+    assert_eq!(world.events().iter().filter(told).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_is_not_restarted_because_ssm_cannot_be_asked() {
     let world = World::new(["web-1"]);
     let throttled =

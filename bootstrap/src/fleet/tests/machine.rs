@@ -40,6 +40,7 @@ pub(super) struct State {
     pub(super) enabled: bool,
     pub(super) node: Option<ManagedNodeId>,
     pub(super) region: String,
+    pub(super) machine_id: String,
     pub(super) config: Option<String>,
     pub(super) staged: Vec<String>,
     /// The agent starts and never reports.
@@ -91,6 +92,7 @@ impl Machine {
         say("unit.UnitFileState", if state.enabled { "enabled" } else { "disabled" });
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
         say("vault.region", &state.region);
+        say("machine-id", &state.machine_id);
         state.staged.iter().for_each(|name| say("staged", name));
         if let Some(config) = &state.config {
             say("config", "yes");

@@ -202,10 +202,10 @@ impl<C: ControlPlane> Activations<C> {
                     let environment = pool.environment.name.clone();
                     listener.tell(ActivationChange::InDoubt { environment }).await;
                 }
-                if pool.is_in_doubt() {
-                    sweep(&pool, &listener).await;
-                }
                 let mut results = Vec::new();
+                if pool.is_in_doubt() {
+                    results = sweep(&pool, &listener).await;
+                }
                 for id in pool.created() {
                     let result = delete(pool.control_plane.as_ref(), &id).await;
                     listener.tell(change_of(&id, &result)).await;
@@ -222,7 +222,10 @@ impl<C: ControlPlane> Activations<C> {
 }
 
 /// Deletes activations of this run that AWS created without our hearing of it, found by their tag.
-async fn sweep<C: ControlPlane>(pool: &Pool<C>, listener: &Listener) {
+async fn sweep<C: ControlPlane>(
+    pool: &Pool<C>,
+    listener: &Listener,
+) -> Vec<(ActivationId, Result<(), SsmError>)> {
     let known = pool.created();
     let found = tokio::time::timeout(
         DELETION_WITHIN,
@@ -231,12 +234,16 @@ async fn sweep<C: ControlPlane>(pool: &Pool<C>, listener: &Listener) {
     .await;
     let Ok(Ok(found)) = found else {
         let environment = pool.environment.name.clone();
-        return listener.tell(ActivationChange::InDoubt { environment }).await;
+        listener.tell(ActivationChange::InDoubt { environment }).await;
+        return Vec::new();
     };
     let unknown = found.into_iter().filter(|leftover| !known.contains(&leftover.record.id)).collect();
+    let mut results = Vec::new();
     for Collected { leftover, outcome } in collect(pool.control_plane.as_ref(), unknown).await {
         listener.tell(change_of(&leftover.record.id, &outcome)).await;
+        results.push((leftover.record.id, outcome));
     }
+    results
 }
 
 fn change_of(id: &ActivationId, result: &Result<(), SsmError>) -> ActivationChange {

@@ -193,7 +193,7 @@ async fn an_activation_whose_answer_was_lost_is_found_by_its_tag_and_deleted() {
     let lost = FakeControlPlane::error("CreateActivation", "InternalServerError", FailureKind::Unavailable);
     run.fake.fail_once(Operation::CreateActivation, lost);
     assert!(run.activations.acquire(&run.dev).await.is_err());
-    run.activations.close().await;
+    assert_eq!(run.activations.close().await.len(), 1, "what was swept is reported too");
     let left: Vec<_> =
         run.fake.live_activations().into_iter().map(|record| record.tags[RUN_TAG].clone()).collect();
     assert_eq!(left, ["run-2"], "only this run's are its own to delete");
