@@ -8,9 +8,7 @@ step_register() {
         return 7
     fi
     systemctl stop "$agent_unit" </dev/null || return
-    # No timeout(1) around it: that would be a second argv with the code in it. The agent gives up by itself.
-    save_vault &&
-        amazon-ssm-agent -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1
+    save_vault && register_patiently "$1"
     status=$?
     if [ $status -eq 0 ] && [ -z "$(instance_in "$vault")" ]; then
         echo "the agent said it registered, but its vault names no instance"
@@ -25,4 +23,21 @@ step_register() {
     fi
     # The new vault is on the disk before the old one goes.
     sync && rm -rf "$saved"
+}
+
+# When a whole fleet registers at once SSM throttles, for longer than the agent's own retries last.
+# No timeout(1) around the agent: that would be a second argv with the code in it. It gives up by itself.
+register_patiently() {
+    for pause in 5 10 20 ""; do
+        said=$(amazon-ssm-agent -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1)
+        status=$?
+        echo "$said"
+        case $status:$said in
+            0:*) return 0 ;;
+            *ThrottlingException* | *"Rate exceeded"* | *TooManyUpdates*) [ -n "$pause" ] || return "$status" ;;
+            *) return "$status" ;;
+        esac
+        echo "SSM is busy; trying again in $pause s"
+        sleep "$pause"
+    done
 }

@@ -112,12 +112,13 @@ pub(super) struct Patience {
     pub(super) first_backoff: Duration,
 }
 
-/// An answer of SSM takes well under a second. Eight attempts, some 20 seconds in all, outlast a burst of throttling.
+/// An answer of SSM takes well under a second. Ten attempts, some 30 seconds in all, outlast a burst
+/// of throttling; where every second call is throttled, one in a thousand fails.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(5),
     attempt: Duration::from_secs(15),
     operation: Duration::from_mins(1),
-    attempts: 8,
+    attempts: 10,
     first_backoff: Duration::from_millis(500),
 };
 
