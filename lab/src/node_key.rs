@@ -13,6 +13,7 @@ use rsa::rand_core::OsRng;
 use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Verifier as _};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{RsaPrivateKey, RsaPublicKey};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
 
@@ -81,9 +82,25 @@ impl NodeKey {
     }
 }
 
-/// The public half, as the endpoint knows it.
-#[derive(Clone, Debug)]
+/// The public half, as the endpoint knows it; serialized as it is on the wire.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NodePublicKey(RsaPublicKey);
+
+impl TryFrom<String> for NodePublicKey {
+    type Error = KeyError;
+
+    fn try_from(text: String) -> Result<Self, KeyError> {
+        Self::from_base64(&text)
+    }
+}
+
+impl From<NodePublicKey> for String {
+    fn from(key: NodePublicKey) -> Self {
+        // Encoding fails for no RSA key; an empty text would be refused where it is read.
+        key.0.to_public_key_der().map(|der| STANDARD.encode(der.as_bytes())).unwrap_or_default()
+    }
+}
 
 impl NodePublicKey {
     /// Reads base64 of `SubjectPublicKeyInfo` DER; only RSA-2048 is accepted.
@@ -121,6 +138,8 @@ mod tests {
         assert!(!public.verifies("other text", &signature));
         assert!(!public.verifies("text", &other.sign("text").unwrap()));
         assert!(!public.verifies("text", "not base64!"));
+        let kept = serde_json::to_string(&public).unwrap();
+        assert!(serde_json::from_str::<NodePublicKey>(&kept).unwrap().verifies("text", &signature));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `amazon-ssm-agent.json`: the keys of it that matter to registering and heartbeating.
+//! `amazon-ssm-agent.json`: the keys of it that matter here, and the endpoints that follow from them.
 
 use std::{fs, io};
 
@@ -12,6 +12,8 @@ use super::paths::Paths;
 pub struct Config {
     agent: Agent,
     ssm: Ssm,
+    mds: Mds,
+    mgs: Mgs,
     identity: Identity,
     profile: Profile,
 }
@@ -27,6 +29,19 @@ struct Agent {
 #[serde(rename_all = "PascalCase", default)]
 struct Ssm {
     endpoint: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Mds {
+    endpoint: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Mgs {
+    endpoint: String,
+    region: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -75,16 +90,46 @@ impl Config {
     /// The URL of SSM: the configured one, https if it has no scheme, or AWS's.
     #[must_use]
     pub fn ssm_url(&self, region: &str) -> String {
-        let endpoint = self.ssm.endpoint.trim_end_matches('/');
+        self.url(&self.ssm.endpoint, "ssm", region)
+    }
+
+    /// The URL of the message delivery service, by the same rules.
+    #[must_use]
+    pub fn mds_url(&self, region: &str) -> String {
+        self.url(&self.mds.endpoint, "ec2messages", region)
+    }
+
+    fn url(&self, endpoint: &str, service: &str, region: &str) -> String {
+        let endpoint = endpoint.trim_end_matches('/');
         if endpoint.is_empty() {
-            let domain = if self.agent.service_domain.is_empty() {
-                "amazonaws.com"
-            } else {
-                &self.agent.service_domain
-            };
-            return format!("https://ssm.{region}.{domain}");
+            return format!("https://{}", self.public_name(service, region));
         }
         if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") }
+    }
+
+    /// Host and port of the message gateway. Scheme and path of the setting are dropped. Go does not find the host of
+    /// `host:port` without a scheme: the real agent then goes to AWS, and so does this one.
+    #[must_use]
+    pub fn mgs_authority(&self, region: &str) -> String {
+        let endpoint = self.mgs.endpoint.as_str();
+        let host = match endpoint.split_once("://") {
+            Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),
+            None if endpoint.contains(':') => "",
+            None => endpoint.trim_end_matches('/'),
+        };
+        if host.is_empty() { self.public_name("ssmmessages", region) } else { host.to_owned() }
+    }
+
+    /// The region of the message gateway, for an agent that lives in `region`.
+    #[must_use]
+    pub fn mgs_region<'a>(&'a self, region: &'a str) -> &'a str {
+        if self.mgs.region.is_empty() { region } else { &self.mgs.region }
+    }
+
+    fn public_name(&self, service: &str, region: &str) -> String {
+        let domain = self.agent.service_domain.as_str();
+        let domain = if domain.is_empty() { "amazonaws.com" } else { domain };
+        format!("{service}.{region}.{domain}")
     }
 
     /// Whether a hybrid registration counts as an identity at all.
@@ -121,6 +166,22 @@ mod tests {
             "http://10.0.2.2:80"
         );
         assert_eq!(config("{}").ssm_url("eu-central-1"), "https://ssm.eu-central-1.amazonaws.com");
+    }
+
+    #[test]
+    fn of_the_gateways_endpoint_only_host_and_port_count() {
+        let authority = |endpoint: &str| {
+            config(&format!(r#"{{"Mgs":{{"Endpoint":"{endpoint}"}}}}"#)).mgs_authority("eu-central-1")
+        };
+        assert_eq!(authority("https://127.0.0.1:8443/some/path"), "127.0.0.1:8443");
+        assert_eq!(authority("http://gateway.test"), "gateway.test");
+        assert_eq!(authority("127.0.0.1:8443"), "ssmmessages.eu-central-1.amazonaws.com");
+        assert_eq!(authority(""), "ssmmessages.eu-central-1.amazonaws.com");
+        assert_eq!(
+            config(r#"{"Agent":{"ServiceDomain":"amazonaws.com.cn"}}"#).mgs_authority("cn-north-1"),
+            "ssmmessages.cn-north-1.amazonaws.com.cn"
+        );
+        assert_eq!(config(r#"{"Mgs":{"Region":"eu-west-1"}}"#).mgs_region("eu-west-3"), "eu-west-1");
     }
 
     #[test]

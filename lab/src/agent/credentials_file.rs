@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use secrecy::ExposeSecret as _;
 
-use super::service::RoleCredentials;
+use super::proof::RoleCredentials;
 use crate::private_file::{self, WriteError};
 
 /// Overwrites `profile` in the file.

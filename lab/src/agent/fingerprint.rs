@@ -78,12 +78,7 @@ impl From<Ended> for FingerprintError {
 }
 
 /// The fingerprint of this machine: the saved one if it still fits, else a new one, which SSM will not accept.
-pub fn current(
-    paths: &Paths,
-    vault: &Vault,
-    diary: &Diary,
-    time: &impl Time,
-) -> Result<String, FingerprintError> {
+pub fn current(paths: &Paths, vault: &Vault, diary: &Diary, time: &Time) -> Result<String, FingerprintError> {
     let saved = vault.fingerprint()?;
     let threshold = saved.as_ref().map_or(DEFAULT_THRESHOLD, |saved| saved.similarity_threshold);
     if let Some(saved) = saved {

@@ -55,6 +55,12 @@ impl Paths {
         self.state().join("runtimeconfig/identity_config.json")
     }
 
+    /// Where the scripts and outputs of a node's commands lie.
+    #[must_use]
+    pub fn orchestration(&self, node: &str) -> PathBuf {
+        self.state().join(node).join("document/orchestration")
+    }
+
     /// The configuration, absent after an install.
     #[must_use]
     pub fn config(&self) -> PathBuf {

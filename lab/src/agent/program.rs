@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -17,7 +18,7 @@ use super::flags::{FlagError, Flags, USAGE};
 use super::paths::Paths;
 use super::register::{self, Wish};
 use super::ssm_cli;
-use super::time::SystemTime;
+use super::time::{Factor, Time};
 use super::vault::Vault;
 use super::{AGENT_VERSION, daemon};
 
@@ -26,6 +27,8 @@ pub const ROOT_VARIABLE: &str = "SSM_STANDIN_ROOT";
 
 const FAILED: u8 = 1;
 const BAD_FLAG: u8 = 2;
+/// What a daemon gets to end what it runs.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the program: its name, then its arguments.
 #[must_use]
@@ -117,7 +120,11 @@ impl Program {
             return complain(&error.to_string(), FAILED);
         }
         let wish = Wish { activation_id, activation_code, region };
-        match register::register(&self.paths, &self.config(), &self.diary, &SystemTime, &wish) {
+        let time = match Self::time() {
+            Ok(time) => time,
+            Err(error) => return complain(&error, FAILED),
+        };
+        match register::register(&self.paths, &self.config(), &self.diary, &time, &wish) {
             Ok(id) => {
                 self.diary.info(&format!(
                     "Successfully registered the instance with AWS SSM using Managed instance-id: {id}"
@@ -133,6 +140,11 @@ impl Program {
         }
     }
 
+    fn time() -> Result<Time, String> {
+        let factor = Factor::from_environment().map_err(|error| error.to_string())?;
+        Time::new(factor).map_err(|error| format!("cannot make an event descriptor: {error}"))
+    }
+
     fn config(&self) -> Config {
         let (config, complaint) = Config::load(&self.paths);
         if let Some(complaint) = complaint {
@@ -141,27 +153,44 @@ impl Program {
         config
     }
 
-    /// The daemon lives on a thread of its own; a signal ends the process around it, whatever it waits for.
+    /// The daemon lives on a thread of its own. A signal ends its time; it then has a few seconds to end its sessions
+    /// and commands, which a call that hangs must not stretch.
     fn serve(&self) -> ExitCode {
-        let (sender, ended) = mpsc::channel();
+        let time = match Self::time() {
+            Ok(time) => time,
+            Err(error) => return complain(&error, FAILED),
+        };
         let mut signals = match Signals::new([SIGTERM, SIGINT]) {
             Ok(signals) => signals,
             Err(error) => return complain(&error.to_string(), FAILED),
         };
-        let by_signal = sender.clone();
+        let (sender, ended) = mpsc::channel();
+        let by_signal = (sender.clone(), time.clone());
         thread::spawn(move || {
             if signals.forever().next().is_some() {
-                let _ = by_signal.send("Agent stopped by signal");
+                let (sender, time) = by_signal;
+                time.end();
+                let _ = sender.send(End::Signal);
             }
         });
         let (paths, diary, config) = (self.paths.clone(), self.diary.clone(), self.config());
         thread::spawn(move || {
             // What went wrong is in the diary; without an identity the real agent exits with 0 as well.
-            let _ = daemon::run(&paths, &config, &diary, &SystemTime);
-            let _ = sender.send("Agent stopped");
+            let _ = daemon::run(&paths, &config, &diary, &time);
+            let _ = sender.send(End::Daemon);
         });
-        let why = ended.recv().unwrap_or("Agent stopped");
-        self.diary.info(why);
+        match ended.recv() {
+            Ok(End::Signal) => {
+                let _ = ended.recv_timeout(GRACE);
+                self.diary.info("Agent stopped by signal");
+            }
+            _ => self.diary.info("Agent stopped"),
+        }
         ExitCode::SUCCESS
     }
+}
+
+enum End {
+    Signal,
+    Daemon,
 }

@@ -11,7 +11,8 @@ use super::config::Config;
 use super::diary::Diary;
 use super::fingerprint::{self, FingerprintError};
 use super::paths::Paths;
-use super::service::{Proof, Service, ServiceError};
+use super::proof::Proof;
+use super::service::{Service, ServiceError};
 use super::time::Time;
 use super::vault::{Registration, Vault, VaultError};
 use crate::node_key::{KeyError, NodeKey};
@@ -71,7 +72,7 @@ pub fn register(
     paths: &Paths,
     config: &Config,
     diary: &Diary,
-    time: &impl Time,
+    time: &Time,
     wish: &Wish,
 ) -> Result<String, RegisterError> {
     let vault = Vault::new(paths);
@@ -94,7 +95,7 @@ pub fn register(
         "PublicKey": key.public_base64()?,
         "PublicKeyType": "Rsa",
     });
-    let service = Service::new(config, &wish.region)?;
+    let service = Service::ssm(config, &wish.region)?;
     let answer = service.call(time, "RegisterManagedInstance", &request, Proof::None)?;
     let id = answer.get("InstanceId").and_then(|id| id.as_str()).ok_or(RegisterError::NoId)?;
     id.clone_into(&mut registration.instance_id);

@@ -1,22 +1,21 @@
-//! The wire to SSM, as the real agent uses it: three kinds of proof, Go's retries, and a chunked body where it signs
-//! with its own key.
+//! The JSON services, SSM and message delivery, as the real agent calls them: Go's retries, and a chunked body where
+//! it signs with its own key.
 
 use std::io::Cursor;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 use ureq::SendBody;
 
 use super::AGENT_VERSION;
 use super::config::Config;
+use super::proof::{Proof, Unsigned};
 use super::time::Time;
 use super::tls::{PoolError, client_config};
-use crate::node_key::{KeyError, NodeKey};
-use crate::sigv4::{Authorization, Scope, SignedRequest, amz_date, signature, string_to_sign};
+use crate::node_key::KeyError;
+use crate::sigv4::amz_date;
 
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 const LARGEST_ANSWER: u64 = 1 << 20;
@@ -89,32 +88,17 @@ fn in_gos_words(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Role credentials, as `RequestManagedInstanceRoleToken` answers them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "named as AWS names them")]
-pub struct RoleCredentials {
-    pub access_key_id: String,
-    pub secret_access_key: SecretString,
-    pub session_token: SecretString,
-    pub token_expiration_date: f64,
-    pub update_key_pair: bool,
-}
-
-/// Who the agent is to a call.
+/// One of AWS's JSON services.
 #[derive(Debug, Clone, Copy)]
-pub enum Proof<'a> {
-    /// Nobody: a registration.
-    None,
-    /// The node, by its own key.
-    Key(&'a str, &'a NodeKey),
-    /// The node, by its role.
-    Role(&'a RoleCredentials),
+struct Api {
+    signing_name: &'static str,
+    target: &'static str,
 }
 
-/// SSM at one URL, for one region.
+/// One service at one URL, for one region.
 #[derive(Debug)]
 pub struct Service {
+    api: Api,
     url: String,
     host: String,
     region: String,
@@ -123,31 +107,26 @@ pub struct Service {
 
 impl Service {
     /// SSM as configured.
-    pub fn new(config: &Config, region: &str) -> Result<Self, ServiceError> {
-        let url = config.ssm_url(region);
-        let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    pub fn ssm(config: &Config, region: &str) -> Result<Self, ServiceError> {
+        Self::new(Api { signing_name: "ssm", target: "AmazonSSM" }, &config.ssm_url(region), region)
+    }
+
+    /// The message delivery service as configured.
+    pub fn messages(config: &Config, region: &str) -> Result<Self, ServiceError> {
+        let api = Api { signing_name: "ec2messages", target: "EC2WindowsMessageDeliveryService" };
+        Self::new(api, &config.mds_url(region), region)
+    }
+
+    fn new(api: Api, url: &str, region: &str) -> Result<Self, ServiceError> {
+        let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = authority.split('/').next().unwrap_or_default().to_owned();
-        let mut settings = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(CALL_LIMIT))
-            .tls_config(client_config()?)
-            .user_agent(format!("aws-sdk-go/1.51.20 (lab; linux) amazon-ssm-agent/{AGENT_VERSION}"));
-        // Go's programs never send loopback traffic through a proxy.
-        if ["localhost", "127."].iter().any(|loopback| host.starts_with(loopback)) {
-            settings = settings.proxy(None);
-        }
-        Ok(Self {
-            url: format!("{url}/"),
-            host,
-            region: region.to_owned(),
-            client: settings.build().new_agent(),
-        })
+        Ok(Self { api, url: format!("{url}/"), client: http_client(&host)?, host, region: region.to_owned() })
     }
 
     /// Calls an operation, up to four times if that may help.
     pub fn call(
         &self,
-        time: &impl Time,
+        time: &Time,
         operation: &str,
         body: &Value,
         proof: Proof<'_>,
@@ -171,22 +150,21 @@ impl Service {
         body: &str,
         proof: Proof<'_>,
     ) -> Result<Value, ServiceError> {
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
-            ("host".to_owned(), self.host.clone()),
-            ("x-amz-date".to_owned(), amz_date(now)),
-            ("x-amz-target".to_owned(), format!("AmazonSSM.{operation}")),
-        ];
-        if let Proof::Role(role) = proof {
-            // The names are signed in this order, which must be alphabetical.
-            headers.insert(
-                3,
-                ("x-amz-security-token".to_owned(), role.session_token.expose_secret().to_owned()),
-            );
+        let headers = Unsigned {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: vec![
+                ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
+                ("host".to_owned(), self.host.clone()),
+                ("x-amz-date".to_owned(), amz_date(now)),
+                ("x-amz-target".to_owned(), format!("{}.{operation}", self.api.target)),
+            ],
+            body: body.as_bytes(),
+            region: &self.region,
+            service: self.api.signing_name,
         }
-        if let Some(authorization) = self.authorize(&headers, body, proof)? {
-            headers.push(("authorization".to_owned(), authorization));
-        }
+        .sign(proof)?;
         let mut request = self.client.post(&self.url);
         for (name, value) in headers.iter().filter(|(name, _)| name != "host") {
             request = request.header(name, value);
@@ -202,39 +180,20 @@ impl Service {
         }
         Err(api_error(status, &bytes))
     }
+}
 
-    fn authorize(
-        &self,
-        headers: &[(String, String)],
-        body: &str,
-        proof: Proof<'_>,
-    ) -> Result<Option<String>, ServiceError> {
-        let date =
-            headers.iter().find(|(name, _)| name == "x-amz-date").map_or("", |(_, value)| value.as_str());
-        let scope = Scope {
-            date: date.chars().take(8).collect(),
-            region: self.region.clone(),
-            service: "ssm".to_owned(),
-        };
-        let signed_headers: Vec<String> = headers.iter().map(|(name, _)| name.clone()).collect();
-        let request = SignedRequest {
-            method: "POST",
-            path: "/",
-            query: "",
-            headers,
-            signed_headers: &signed_headers,
-            body: body.as_bytes(),
-        };
-        let text = string_to_sign(&request, date, &scope);
-        let (access_key_id, signature) = match proof {
-            Proof::None => return Ok(None),
-            Proof::Key(id, key) => (id.to_owned(), key.sign(&text)?),
-            Proof::Role(role) => {
-                (role.access_key_id.clone(), signature(role.secret_access_key.expose_secret(), &scope, &text))
-            }
-        };
-        Ok(Some(Authorization { access_key_id, scope, signed_headers, signature }.to_header()))
+/// A client with the agent's limits and trust, for calls to `host`.
+pub fn http_client(host: &str) -> Result<ureq::Agent, PoolError> {
+    let mut settings = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(CALL_LIMIT))
+        .tls_config(client_config()?)
+        .user_agent(format!("aws-sdk-go/1.51.20 (lab; linux) amazon-ssm-agent/{AGENT_VERSION}"));
+    // Go's programs never send loopback traffic through a proxy.
+    if ["localhost", "127."].iter().any(|loopback| host.starts_with(loopback)) {
+        settings = settings.proxy(None);
     }
+    Ok(settings.build().new_agent())
 }
 
 fn api_error(status: u16, body: &[u8]) -> ServiceError {

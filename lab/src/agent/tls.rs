@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use thiserror::Error;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
@@ -24,13 +27,20 @@ pub struct PoolError {
     source: std::io::Error,
 }
 
-/// The TLS configuration for one process. A host without any pool trusts nobody, and says so at its first call.
+/// Why there is no TLS for websockets.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// Nobody to trust.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The library refuses.
+    #[error("cannot set up TLS")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// The TLS configuration of HTTP calls. A host without any pool trusts nobody, and says so at its first call.
 pub fn client_config() -> Result<TlsConfig, PoolError> {
-    let pem = match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
-        Some(path) => std::fs::read(&path).map_err(|source| PoolError { path: path.into(), source })?,
-        None => POOLS.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default(),
-    };
-    let certificates: Vec<_> = parse_pem(&pem)
+    let certificates: Vec<_> = parse_pem(&pool()?)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
@@ -41,4 +51,22 @@ pub fn client_config() -> Result<TlsConfig, PoolError> {
         .root_certs(RootCerts::new_with_certs(&certificates))
         .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
         .build())
+}
+
+/// The TLS configuration of websockets, with the same trust.
+pub fn socket_config() -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pool()?).filter_map(Result::ok));
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn pool() -> Result<Vec<u8>, PoolError> {
+    Ok(match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+        Some(path) => std::fs::read(&path).map_err(|source| PoolError { path: path.into(), source })?,
+        None => POOLS.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default(),
+    })
 }

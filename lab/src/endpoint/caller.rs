@@ -1,4 +1,4 @@
-//! Who calls: the `Authorization` header verified against the lab user's key, an issued role token, or the public
+//! Who calls: the `Authorization` header verified against a user's key, an issued role token, or the public
 //! key of a managed node.
 
 use axum::http::request::Parts;
@@ -7,6 +7,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Endpoint;
 use super::error::ApiError;
+use super::estate::Estate;
+use super::service::Service;
 use crate::ids::ManagedNodeId;
 use crate::node_key::NodePublicKey;
 use crate::sigv4::{
@@ -15,15 +17,14 @@ use crate::sigv4::{
 
 /// How far a signature's time may be from the endpoint's; AWS's limit.
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
-const SERVICE: &str = "ssm";
 
 /// A caller whose proof holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Nobody in particular; only a registration may come so.
     Anonymous,
-    /// The lab's one user.
-    LabUser,
+    /// A user of the lab's account, by name.
+    User(String),
     /// A node with role credentials.
     Role(ManagedNodeId),
     /// A node that signs with its own key.
@@ -34,7 +35,7 @@ impl std::fmt::Display for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
-            Self::LabUser => f.write_str("lab-user"),
+            Self::User(name) => f.write_str(name),
             Self::Role(node) => write!(f, "role/{node}"),
             Self::Node(node) => write!(f, "node/{node}"),
         }
@@ -47,15 +48,21 @@ enum Proof {
 }
 
 /// Proves who sent a request.
-pub fn identify(endpoint: &Endpoint, parts: &Parts, body: &[u8]) -> Result<Caller, ApiError> {
-    let header = header(parts, "authorization")
-        .ok_or_else(|| ApiError::client("MissingAuthenticationToken", "Missing Authentication Token"))?;
+pub fn identify(
+    endpoint: &Endpoint,
+    service: Service,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Caller, ApiError> {
+    let header = header(parts, "authorization").ok_or_else(|| {
+        ApiError::client("MissingAuthenticationTokenException", "Missing Authentication Token")
+    })?;
     let authorization = Authorization::parse(header)
-        .map_err(|error| ApiError::client("IncompleteSignature", error.to_string()))?;
+        .map_err(|error| ApiError::client("IncompleteSignatureException", error.to_string()))?;
     let sent = header_date(parts)?;
     check_signed_headers(&authorization, parts)?;
     let proof = find_proof(endpoint, parts, &authorization.access_key_id)?;
-    check_scope(endpoint, &authorization, sent)?;
+    check_scope(endpoint, service, &authorization, sent)?;
     check_window(sent, endpoint.clock.now())?;
 
     let headers: Vec<(String, String)> = parts
@@ -95,7 +102,7 @@ fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
 fn header_date(parts: &Parts) -> Result<Timestamp, ApiError> {
     header(parts, "x-amz-date").and_then(parse_amz_date).ok_or_else(|| {
         ApiError::client(
-            "IncompleteSignature",
+            "IncompleteSignatureException",
             "Date must be in ISO-8601 'basic format' in the X-Amz-Date header, e.g. 20150830T123600Z",
         )
     })
@@ -112,10 +119,21 @@ fn check_signed_headers(authorization: &Authorization, parts: &Parts) -> Result<
 }
 
 fn find_proof(endpoint: &Endpoint, parts: &Parts, key_id: &str) -> Result<Proof, ApiError> {
-    if key_id == endpoint.lab_user.access_key_id {
-        return Ok(Proof::Secret(Caller::LabUser, endpoint.lab_user.secret_access_key.clone()));
+    if let Some(user) = endpoint.directory.user_by_key(key_id) {
+        // A user's own key comes without a session.
+        if parts.headers.contains_key("x-amz-security-token") {
+            return Err(unrecognized());
+        }
+        return Ok(Proof::Secret(Caller::User(user.name.clone()), user.secret_access_key.clone()));
     }
-    let estate = endpoint.estate();
+    endpoint.read(|estate| find_node_proof(estate, endpoint.clock.now(), parts, key_id))
+}
+
+fn unrecognized() -> ApiError {
+    ApiError::client("UnrecognizedClientException", "The security token included in the request is invalid.")
+}
+
+fn find_node_proof(estate: &Estate, now: Timestamp, parts: &Parts, key_id: &str) -> Result<Proof, ApiError> {
     if key_id.starts_with("mi-") {
         let id = ManagedNodeId::parse(key_id).map_err(|error| ApiError::access_denied(error.to_string()))?;
         let node = estate
@@ -123,34 +141,33 @@ fn find_proof(endpoint: &Endpoint, parts: &Parts, key_id: &str) -> Result<Proof,
             .ok_or_else(|| ApiError::access_denied(format!("{id} is not a registered managed instance")))?;
         return Ok(Proof::Key(Caller::Node(id), node.public_key.clone()));
     }
-    let invalid = || {
-        ApiError::client(
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-        )
-    };
-    let token = estate.tokens.get(key_id).ok_or_else(invalid)?;
+    let token = estate.tokens.get(&key_id.to_owned()).ok_or_else(unrecognized)?;
     if header(parts, "x-amz-security-token") != Some(token.session_token.expose_secret()) {
-        return Err(invalid());
+        return Err(unrecognized());
     }
-    if endpoint.clock.now() >= token.expires {
+    if now >= token.expires {
         return Err(ApiError::client(
             "ExpiredTokenException",
             "The security token included in the request is expired",
         ));
     }
     if estate.node(&token.node).is_none() {
-        return Err(invalid());
+        return Err(unrecognized());
     }
     Ok(Proof::Secret(Caller::Role(token.node.clone()), token.secret_access_key.clone()))
 }
 
-fn check_scope(endpoint: &Endpoint, authorization: &Authorization, sent: Timestamp) -> Result<(), ApiError> {
+fn check_scope(
+    endpoint: &Endpoint,
+    service: Service,
+    authorization: &Authorization,
+    sent: Timestamp,
+) -> Result<(), ApiError> {
     let scope = &authorization.scope;
     let complaint = if scope.region != endpoint.settings.region {
         format!("Credential should be scoped to a valid region, not '{}'.", scope.region)
-    } else if scope.service != SERVICE {
-        format!("Credential should be scoped to correct service: '{SERVICE}'.")
+    } else if scope.service != service.name() {
+        format!("Credential should be scoped to correct service: '{}'.", service.name())
     } else if !amz_date(sent).starts_with(&scope.date) {
         format!("Date in Credential scope does not match the X-Amz-Date header: '{}'.", scope.date)
     } else {

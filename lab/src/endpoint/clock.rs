@@ -1,9 +1,7 @@
-//! The endpoint's time: the system's, moved on by whatever a test asked for.
-
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+//! The endpoint's time: the system's, and off by whatever a test asked for.
 
 use jiff::{SignedDuration, Timestamp};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The system clock plus an offset.
 #[derive(Debug, Default)]
@@ -16,13 +14,26 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_secs(self.offset_seconds.load(Ordering::Relaxed));
-        Timestamp::now().saturating_add(offset).unwrap_or(Timestamp::MAX)
+        let limit = if offset.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::now().saturating_add(offset).unwrap_or(limit)
     }
 
-    /// Moves the endpoint's time on, so that expiry needs no waiting.
-    pub fn advance(&self, by: Duration) {
-        let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
-        self.offset_seconds.fetch_add(seconds, Ordering::Relaxed);
+    /// Moves it on.
+    #[cfg(test)]
+    pub(super) fn advance(&self, by: std::time::Duration) {
+        let seconds = i64::try_from(by.as_secs()).unwrap();
+        self.set_offset(self.offset() + seconds);
+    }
+
+    /// How far it is ahead of the system's, in seconds; negative when it is behind.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.offset_seconds.load(Ordering::Relaxed)
+    }
+
+    /// Sets how far it is ahead. Faults of the clock do, so that each is seen and can be cleared.
+    pub(super) fn set_offset(&self, seconds: i64) {
+        self.offset_seconds.store(seconds, Ordering::Relaxed);
     }
 }
 
@@ -43,7 +54,6 @@ pub fn from_epoch_seconds(seconds: f64) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::{Clock, epoch_seconds, from_epoch_seconds};
-    use std::time::Duration;
 
     #[test]
     fn epoch_seconds_carry_their_fraction_both_ways() {
@@ -54,10 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn an_advanced_clock_is_ahead() {
+    fn an_offset_puts_the_clock_ahead_or_behind() {
         let clock = Clock::default();
         let before = clock.now();
-        clock.advance(Duration::from_mins(10));
+        clock.set_offset(600);
         assert!(clock.now().duration_since(before).as_secs() >= 600);
+        clock.set_offset(-86_400);
+        assert!(clock.now() < before);
+        clock.set_offset(0);
+        assert!(clock.now() >= before);
     }
 }

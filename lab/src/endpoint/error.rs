@@ -37,6 +37,11 @@ impl ApiError {
         Self::client("InvalidSignatureException", message)
     }
 
+    /// `InternalServerError`: the lab itself is at fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { status: 500, code: Cow::Borrowed("InternalServerError"), message: message.into() }
+    }
+
     /// `InvalidInstanceId`: no such node.
     pub fn invalid_instance(message: impl Into<String>) -> Self {
         Self::client("InvalidInstanceId", message)

@@ -1,33 +1,98 @@
-//! What the lab's account holds: activations, managed nodes and the role tokens it has issued. Pure state; who may
-//! do what is decided elsewhere.
+//! What the lab's account holds: activations, managed nodes, role tokens, service settings, commands and inventories.
+//! Pure state; who may do what is decided elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
-use serde::Deserialize;
+use rusqlite::Connection;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::commands::{Command, CommandId, Invocation, MessageName};
+use super::database::DatabaseError;
+use super::documents::Document;
+use super::inventory::Inventory;
+use super::sessions::{Session, SessionId};
+use super::table::{Kept, Table};
 use super::tags::Tags;
 use crate::ids::{ActivationId, ManagedNodeId};
 use crate::node_key::NodePublicKey;
 
-/// Activations, nodes and tokens.
-#[derive(Debug, Default)]
+/// Everything but the channels that are open right now.
+#[derive(Debug)]
 pub struct Estate {
     /// All activations, deleted ones too.
-    pub activations: BTreeMap<ActivationId, Activation>,
+    pub activations: Table<ActivationId, Activation>,
     /// All managed nodes, deregistered ones too.
-    pub nodes: BTreeMap<ManagedNodeId, ManagedNode>,
+    pub nodes: Table<ManagedNodeId, ManagedNode>,
     /// Role tokens that may still be good, by access key id.
-    pub tokens: HashMap<String, RoleToken>,
+    pub tokens: Table<String, RoleToken>,
+    /// Service settings that are not at their default, by their id.
+    pub settings: Table<String, ServiceSetting>,
+    /// Sessions, those that are over too.
+    pub sessions: Table<SessionId, Session>,
+    /// The account's own documents, by name.
+    pub documents: Table<String, Document>,
+    /// Commands sent to nodes.
+    pub commands: Table<CommandId, Command>,
+    /// What became of each command on each of its nodes, by the name of the message that brings it there.
+    pub invocations: Table<MessageName, Invocation>,
+    /// What nodes say they have, by node.
+    pub inventories: Table<ManagedNodeId, Inventory>,
 }
 
 impl Estate {
+    /// What the database holds.
+    pub fn load(database: &Connection) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            activations: Table::load("activations", database)?,
+            nodes: Table::load("nodes", database)?,
+            tokens: Table::load("role_tokens", database)?,
+            settings: Table::load("service_settings", database)?,
+            sessions: Table::load("sessions", database)?,
+            documents: Table::load("documents", database)?,
+            commands: Table::load("commands", database)?,
+            invocations: Table::load("command_invocations", database)?,
+            inventories: Table::load("inventories", database)?,
+        })
+    }
+
+    /// Brings all changes into the database, all or none.
+    pub fn save(&mut self, database: &mut Connection) -> Result<(), DatabaseError> {
+        if !self.tables().iter().any(|table| table.is_changed()) {
+            return Ok(());
+        }
+        let transaction = database.transaction()?;
+        self.tables().iter().try_for_each(|table| table.write(&transaction))?;
+        transaction.commit()?;
+        self.tables().into_iter().for_each(Kept::settle);
+        Ok(())
+    }
+
+    fn tables(&mut self) -> [&mut dyn Kept; 9] {
+        [
+            &mut self.activations,
+            &mut self.nodes,
+            &mut self.tokens,
+            &mut self.settings,
+            &mut self.sessions,
+            &mut self.documents,
+            &mut self.commands,
+            &mut self.invocations,
+            &mut self.inventories,
+        ]
+    }
+
     /// The activation, unless it was deleted.
     #[must_use]
     pub fn activation(&self, id: &ActivationId) -> Option<&Activation> {
         self.activations.get(id).filter(|activation| !activation.deleted)
+    }
+
+    /// The activation to change, unless it was deleted.
+    pub fn activation_mut(&mut self, id: &ActivationId) -> Option<&mut Activation> {
+        self.activation(id)?;
+        self.activations.get_mut(id)
     }
 
     /// The node, unless it was deregistered.
@@ -38,21 +103,36 @@ impl Estate {
 
     /// The node to change, unless it was deregistered.
     pub fn node_mut(&mut self, id: &ManagedNodeId) -> Option<&mut ManagedNode> {
-        self.nodes.get_mut(id).filter(|node| !node.deregistered)
+        self.node(id)?;
+        self.nodes.get_mut(id)
     }
 
-    /// Forgets tokens that have been expired for a day; fresher ones still tell `ExpiredTokenException`.
-    pub fn forget_old_tokens(&mut self, now: Timestamp) {
-        let day = SignedDuration::from_hours(24);
-        self.tokens.retain(|_, token| now.duration_since(token.expires) < day);
+    /// Forgets tokens that have been expired for an hour, fresher ones still tell `ExpiredTokenException`, and all but
+    /// the newest few of a node.
+    pub fn forget_old_tokens(&mut self, node: &ManagedNodeId, now: Timestamp) {
+        const KEPT: usize = 8;
+        let hour = SignedDuration::from_hours(1);
+        let mut expiries: Vec<Timestamp> = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| token.node == *node)
+            .map(|(_, token)| token.expires)
+            .collect();
+        expiries.sort_unstable();
+        let oldest_kept = expiries.len().checked_sub(KEPT).and_then(|index| expiries.get(index)).copied();
+        self.tokens.retain(|_, token| {
+            let stale = now.duration_since(token.expires) >= hour;
+            let crowded = token.node == *node && oldest_kept.is_some_and(|oldest| token.expires < oldest);
+            !stale && !crowded
+        });
     }
 }
 
 /// A hybrid activation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Activation {
-    /// SHA-256 of the code; the code itself is told once and not kept.
-    pub code_digest: [u8; 32],
+    /// SHA-256 of the code in hexadecimal; the code itself is told once and not kept.
+    pub code_digest: String,
     /// The role its nodes take.
     pub iam_role: String,
     /// Free text.
@@ -82,7 +162,7 @@ impl Activation {
 }
 
 /// A managed node.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ManagedNode {
     /// The activation it registered by.
     pub activation_id: ActivationId,
@@ -143,7 +223,7 @@ impl ManagedNode {
 }
 
 /// What `UpdateInstanceInformation` says of a node; the agent's first, empty call leaves most of it out.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[allow(missing_docs, reason = "members of UpdateInstanceInformation, documented by AWS")]
 pub struct Reported {
@@ -174,14 +254,32 @@ impl Reported {
 }
 
 /// Temporary credentials of a node.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RoleToken {
     /// Whom they speak for.
     pub node: ManagedNodeId,
     /// The secret key.
+    #[serde(serialize_with = "exposed")]
     pub secret_access_key: SecretString,
     /// The session token that must come along.
+    #[serde(serialize_with = "exposed")]
     pub session_token: SecretString,
     /// When they end.
     pub expires: Timestamp,
+}
+
+/// The database is as private as the tokens: mode 0600, and they are good for an hour.
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}
+
+/// A service setting someone changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServiceSetting {
+    /// Its value.
+    pub value: String,
+    /// When it was changed.
+    pub modified: Timestamp,
+    /// The ARN of who did.
+    pub modified_by: String,
 }

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::ApiError;
 
@@ -14,6 +14,18 @@ pub struct Page {
     pub items: Vec<Value>,
     /// Where to go on, if anything is left.
     pub next_token: Option<String>,
+}
+
+impl Page {
+    /// The page as an answer whose items are called `name`.
+    #[must_use]
+    pub fn answer(self, name: &str) -> Value {
+        let mut members = Map::from_iter([(name.to_owned(), Value::Array(self.items))]);
+        if let Some(token) = self.next_token {
+            members.insert("NextToken".to_owned(), token.into());
+        }
+        Value::Object(members)
+    }
 }
 
 /// Cuts the page after `token` out of `items`, which are sorted by the key that stands beside each.

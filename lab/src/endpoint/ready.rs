@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::lab_user::LabUser;
+use super::iam::directory::User;
 use super::server::{Bound, ServeError};
 use crate::private_file;
+
+/// The ready file that every endpoint keeps in its state directory while it serves.
+pub const FILE: &str = "ready.json";
 
 /// Where a serving endpoint is and how to call it.
 #[derive(Debug)]
@@ -17,12 +20,12 @@ pub struct Ready<'a> {
     admin: String,
     ca: Option<PathBuf>,
     region: &'a str,
-    user: &'a LabUser,
+    user: &'a User,
 }
 
 impl<'a> Ready<'a> {
     /// Reads the addresses off the bound listeners.
-    pub fn of(bound: &Bound, region: &'a str, user: &'a LabUser) -> Result<Self, ServeError> {
+    pub fn of(bound: &Bound, region: &'a str, user: &'a User) -> Result<Self, ServeError> {
         Ok(Self {
             endpoint: bound.http_url()?,
             tls_endpoint: bound.https_url()?,
@@ -49,24 +52,56 @@ impl<'a> Ready<'a> {
         private_file::write(path, format!("{content:#}\n").as_bytes())
     }
 
-    /// Lines for the operator; the secret is named by its file, not shown.
+    /// Lines for the operator, to be pasted into a shell; the secret is named by its file, not shown.
     #[must_use]
     pub fn lines(&self, credentials: &Path) -> String {
         let url = self.tls_endpoint.as_ref().unwrap_or(&self.endpoint);
-        let trust =
-            self.ca.as_ref().map(|ca| format!("export AWS_CA_BUNDLE={}\n", ca.display())).unwrap_or_default();
+        let trust = self.ca.as_ref().map(|ca| quote(ca));
+        let bundle = trust.as_ref().map(|ca| format!("export AWS_CA_BUNDLE={ca}\n")).unwrap_or_default();
+        let agent_trust = match &trust {
+            Some(ca) => format!("its service needs SSL_CERT_FILE={ca}"),
+            None => "it has no control channel without --tls-listen, and polls for messages".to_owned(),
+        };
         format!(
-            "ssm-lab serves at {url} (admin {admin})\n\
-             # for the AWS CLI and bootstrap; the secret key is SecretAccessKey in {credentials}\n\
-             export AWS_ENDPOINT_URL_SSM={url}\n\
-             export AWS_REGION={region}\n\
-             export AWS_ACCESS_KEY_ID={key}\n\
-             export AWS_SECRET_ACCESS_KEY=\"$(sed -n 's/.*\"SecretAccessKey\": \"\\(.*\\)\".*/\\1/p' '{credentials}')\"\n\
-             {trust}",
+            "# ssm-lab serves at {url} (admin {admin})\n\
+             # for the AWS CLI, the SDKs and bootstrap; every user of the lab has a profile of its name\n\
+             unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE\n\
+             export AWS_ENDPOINT_URL={url}\n\
+             export AWS_REGION={region} AWS_DEFAULT_REGION={region}\n\
+             export AWS_SHARED_CREDENTIALS_FILE={file}\n\
+             {bundle}\
+             # for a real agent, in /etc/amazon/ssm/amazon-ssm-agent.json; {agent_trust}\n\
+             # {agent}\n",
             admin = self.admin,
             region = self.region,
-            key = self.user.access_key_id,
-            credentials = credentials.display(),
+            file = quote(credentials),
+            agent = agent_config(url, self.region),
         )
+    }
+}
+
+/// What the real agent has to be told: each of its three services by its own key, with the scheme.
+fn agent_config(url: &str, region: &str) -> Value {
+    json!({
+        "Agent": {"Region": region},
+        "Identity": {"ConsumptionOrder": ["OnPrem"]},
+        "Ssm": {"Endpoint": url},
+        "Mds": {"Endpoint": url},
+        "Mgs": {"Endpoint": url, "Region": region},
+    })
+}
+
+/// A path as one word of the shell.
+fn quote(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    #[test]
+    fn a_path_is_one_word_whatever_is_in_it() {
+        assert_eq!(quote("/it's/a b".as_ref()), r"'/it'\''s/a b'");
     }
 }

@@ -8,14 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
-use super::tls::{Authority, TlsError, TlsListener};
-use super::{Endpoint, admin, wire};
+use super::connection::{self, Limits, Terms};
+use super::origin::Listener;
+use super::sessions::clockwork;
+use super::tls::{Acceptors, Authority, TlsError};
+use super::{Endpoint, admin, intake, wire};
 
 /// How long calls in flight get once the endpoint is told to stop.
 const LAST_CALLS: Duration = Duration::from_secs(3);
+const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -37,7 +43,7 @@ pub enum ServeError {
     /// TLS is not to be had.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A listener broke down.
+    /// A listener does not know its address.
     #[error("a listener failed")]
     Serve(#[source] io::Error),
 }
@@ -92,44 +98,119 @@ impl Bound {
     }
 
     /// Serves until `stop` is done; calls in flight get a few seconds to be answered.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        let (sender, receiver) = watch::channel(false);
-        tokio::spawn(async move {
-            stop.await;
-            let _ = sender.send(true);
-        });
-        let stopped = || {
-            let mut receiver = receiver.clone();
-            async move {
-                let _ = receiver.wait_for(|stop| *stop).await;
-            }
+    pub async fn serve(
+        self,
+        limits: Limits,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let (sender, stopped) = watch::channel(false);
+        let terms = |router| Terms {
+            limits,
+            router,
+            room: Arc::new(Semaphore::new(intake::ROOM)),
+            stop: stopped.clone(),
         };
-        let api = wire::router(Arc::clone(&self.endpoint));
+        let api = terms(wire::router(Arc::clone(&self.endpoint)));
+        let admin = terms(admin::router(Arc::clone(&self.endpoint)));
+        let seats = Arc::new(Semaphore::new(limits.connections));
         let tls = match self.https {
-            Some((listener, authority)) => {
-                let listener =
-                    TlsListener::start(listener, authority.server_config()?).map_err(ServeError::Serve)?;
-                Some(axum::serve(listener, api.clone()).with_graceful_shutdown(stopped()).into_future())
-            }
+            Some((listener, authority)) => Some(Door {
+                listener,
+                transport: Transport::Tls(Arc::clone(&self.endpoint), authority.acceptors()?),
+                terms: api.clone(),
+                seats: Arc::clone(&seats),
+            }),
             None => None,
         };
-        let tls = async {
-            match tls {
-                Some(server) => server.await,
-                None => Ok(()),
-            }
-        };
-        let http = axum::serve(self.http, api).with_graceful_shutdown(stopped()).into_future();
-        let admin = axum::serve(self.admin, admin::router(self.endpoint))
-            .with_graceful_shutdown(stopped())
-            .into_future();
+        let http = Door { listener: self.http, transport: Transport::Plain, terms: api, seats };
+        // Its own seats, so that faults can be cleared however many crowd at the API.
+        let admin_seats = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+        let admin =
+            Door { listener: self.admin, transport: Transport::Plain, terms: admin, seats: admin_seats };
+
         let overdue = async {
-            stopped().await;
+            stop.await;
+            let _ = sender.send(true);
+            // These would go on for hours.
+            self.endpoint.channels.end_all();
             tokio::time::sleep(LAST_CALLS).await;
         };
+        let all = async {
+            tokio::join!(http.keep(), admin.keep(), async {
+                if let Some(door) = tls {
+                    door.keep().await;
+                }
+            })
+        };
         tokio::select! {
-            served = async { tokio::try_join!(http, tls, admin) } => served.map(|_| ()).map_err(ServeError::Serve),
-            () = overdue => Ok(()),
+            _ = all => {}
+            () = overdue => {}
+            () = clockwork::run(Arc::clone(&self.endpoint)) => {}
+        }
+        Ok(())
+    }
+}
+
+/// How a listener's connections speak.
+#[derive(Clone)]
+enum Transport {
+    Plain,
+    Tls(Arc<Endpoint>, Acceptors),
+}
+
+/// A listener and the connections that came by it.
+struct Door {
+    listener: TcpListener,
+    transport: Transport,
+    terms: Terms,
+    seats: Arc<Semaphore>,
+}
+
+impl Door {
+    /// Lets connections in until it is told to stop, then waits for them to end; whoever drops this ends them.
+    async fn keep(self) {
+        let Self { listener, transport, terms, seats } = self;
+        let mut stop = terms.stop.clone();
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        // Without a seat the connection is closed at once: the client learns it, and nobody waits.
+                        if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
+                            open.spawn(receive(stream, peer, transport.clone(), terms.clone(), seat));
+                        }
+                    }
+                    // A client that was gone again, or no file descriptors left: others may end meanwhile.
+                    Err(_) => tokio::time::sleep(AFTER_FAILED_ACCEPT).await,
+                },
+                Some(_) = open.join_next(), if !open.is_empty() => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        drop(listener);
+        while open.join_next().await.is_some() {}
+    }
+}
+
+async fn receive(
+    stream: TcpStream,
+    peer: SocketAddr,
+    transport: Transport,
+    terms: Terms,
+    seat: OwnedSemaphorePermit,
+) {
+    // Answers are written whole; a kernel that refuses only makes them later.
+    let _ = stream.set_nodelay(true);
+    match transport {
+        Transport::Plain => connection::serve(stream, peer, Listener::Plain, terms, seat).await,
+        Transport::Tls(endpoint, acceptors) => {
+            let wrong = endpoint.faults().certificate();
+            let handshake = acceptors.showing(wrong).accept(stream);
+            // A failed handshake is the client's affair; it sees the alert.
+            if let Ok(Ok(stream)) = tokio::time::timeout(terms.limits.handshake, handshake).await {
+                connection::serve(stream, peer, Listener::Tls, terms, seat).await;
+            }
         }
     }
 }

@@ -1,31 +1,27 @@
-//! The endpoint's own certificate authority, kept in the state directory, and a listener that speaks TLS with it.
+//! The endpoint's own certificate authority, kept in the state directory, and the certificates that the endpoint shows:
+//! the right one, and the wrong ones that faults order.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::serve::Listener;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
+use super::faults::WrongCertificate;
 use crate::private_file;
 
 /// Names the endpoint answers to; QEMU guests reach their host as 10.0.2.2.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "10.0.2.2"];
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-const WAITING_CONNECTIONS: usize = 64;
+const OTHER_NAMES: [&str; 1] = ["elsewhere.invalid"];
 
 /// Why TLS cannot be served.
 #[derive(Debug, Error)]
@@ -68,24 +64,72 @@ impl Authority {
         Ok(Self { issuer, certificate })
     }
 
-    /// A server's configuration with a fresh certificate of this authority.
-    pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        let mut params = CertificateParams::new(NAMES.map(str::to_owned))?;
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "ssm-lab endpoint");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        Ok(config)
+    /// Acceptors with fresh certificates.
+    pub fn acceptors(&self) -> Result<Acceptors, TlsError> {
+        let stranger = KeyPair::generate()?;
+        let mut expired = certificate_params(&NAMES)?;
+        (expired.not_before, expired.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        Ok(Acceptors {
+            right: acceptor(&certificate_params(&NAMES)?, &self.issuer)?,
+            // It bears the name of the right authority; only the key tells that it is not.
+            other_authority: acceptor(
+                &certificate_params(&NAMES)?,
+                &Issuer::new(authority_params()?, stranger),
+            )?,
+            expired: acceptor(&expired, &self.issuer)?,
+            other_name: acceptor(&certificate_params(&OTHER_NAMES)?, &self.issuer)?,
+        })
     }
+}
+
+/// One acceptor for each certificate, so that no session of a right one is resumed under a wrong one.
+#[derive(Clone)]
+pub struct Acceptors {
+    right: TlsAcceptor,
+    other_authority: TlsAcceptor,
+    expired: TlsAcceptor,
+    other_name: TlsAcceptor,
+}
+
+impl fmt::Debug for Acceptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptors").finish_non_exhaustive()
+    }
+}
+
+impl Acceptors {
+    /// The one whose certificate is wrong in this way, or in none.
+    #[must_use]
+    pub fn showing(&self, wrong: Option<WrongCertificate>) -> &TlsAcceptor {
+        match wrong {
+            None => &self.right,
+            Some(WrongCertificate::OtherAuthority) => &self.other_authority,
+            Some(WrongCertificate::Expired) => &self.expired,
+            Some(WrongCertificate::OtherName) => &self.other_name,
+        }
+    }
+}
+
+fn certificate_params(names: &[&str]) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::new(names.iter().copied().map(str::to_owned).collect::<Vec<_>>())?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "ssm-lab endpoint");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn acceptor(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<TlsAcceptor, TlsError> {
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, issuer)?;
+    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// What the authority's certificate says; with its key it is all that signing needs, so none is ever parsed.
@@ -104,58 +148,4 @@ fn create_authority(certificate: &Path, key: &Path) -> Result<(), TlsError> {
     private_file::write(key, pair.serialize_pem().as_bytes())?;
     private_file::replace(certificate, authority.pem().as_bytes(), 0o644)?;
     Ok(())
-}
-
-/// Connections whose TLS handshake is done. Handshakes run beside each other, so a slow client delays nobody.
-#[derive(Debug)]
-pub struct TlsListener {
-    address: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-}
-
-impl TlsListener {
-    /// Starts to accept on `listener`.
-    pub fn start(listener: TcpListener, config: ServerConfig) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let (sender, ready) = mpsc::channel(WAITING_CONNECTIONS);
-        tokio::spawn(accept_all(listener, TlsAcceptor::from(Arc::new(config)), sender));
-        Ok(Self { address, ready })
-    }
-}
-
-async fn accept_all(
-    mut listener: TcpListener,
-    acceptor: TlsAcceptor,
-    sender: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            accepted = Listener::accept(&mut listener) => accepted,
-            () = sender.closed() => return,
-        };
-        let (acceptor, sender) = (acceptor.clone(), sender.clone());
-        tokio::spawn(async move {
-            // A failed handshake is the client's affair; it sees the alert.
-            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
-                let _ = sender.send((stream, peer)).await;
-            }
-        });
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accepting task ends only after this listener; until then there is nothing to give.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
-    }
 }

@@ -4,7 +4,7 @@ use crate::support::{Client, Lab, anonymous, terminate};
 use lab::node_key::NodeKey;
 use serde_json::{Value, json};
 
-fn register(lab: &Lab, activation: &Value, more: &Value) -> (u16, Value) {
+pub(crate) fn register(lab: &Lab, activation: &Value, more: &Value) -> (u16, Value) {
     let mut body = json!({
         "ActivationId": activation["ActivationId"],
         "ActivationCode": activation["ActivationCode"],
@@ -66,11 +66,7 @@ fn activations_are_described_in_pages_filtered_and_without_codes() {
     assert_eq!(one["ActivationList"][0]["Tags"], json!([{"Key": "environment", "Value": "dev"}]));
     lab.refused("DescribeActivations", &json!({"MaxResults": 51}), "ValidationException");
     lab.refused("DescribeActivations", &json!({"NextToken": "x"}), "InvalidNextToken");
-    lab.refused(
-        "DescribeActivations",
-        &json!({"Filters": [{"FilterKey": "Tag", "FilterValues": ["x"]}]}),
-        "InvalidFilter",
-    );
+    lab.refused("DescribeActivations", &json!({"Filters": [{"FilterValues": ["x"]}]}), "InvalidFilter");
 }
 
 #[test]
@@ -80,7 +76,7 @@ fn a_deleted_activation_is_gone_for_aws_and_seen_by_the_admin() {
     let id = &activation["ActivationId"];
     lab.done("DeleteActivation", &json!({"ActivationId": id}));
     lab.refused("DeleteActivation", &json!({"ActivationId": id}), "InvalidActivation");
-    lab.refused("DeleteActivation", &json!({"ActivationId": "nonsense"}), "InvalidActivationId");
+    lab.refused("DeleteActivation", &json!({"ActivationId": "nonsense"}), "ValidationException");
     assert_eq!(lab.done("DescribeActivations", &json!({}))["ActivationList"], json!([]));
     assert_eq!(lab.state()["activations"][0]["deleted"], true);
     assert_eq!(register(&lab, &activation, &json!({})).1["__type"], "InvalidActivation");
@@ -192,7 +188,7 @@ fn tags_are_added_changed_listed_and_removed() {
     lab.refused("AddTagsToResource", &on(json!({"Tags": many})), "TooManyTagsError");
     lab.refused(
         "ListTagsForResource",
-        &json!({"ResourceType": "Bucket", "ResourceId": id}),
+        &json!({"ResourceType": "Parameter", "ResourceId": id}),
         "InvalidResourceType",
     );
 }
@@ -210,12 +206,14 @@ fn a_caller_without_a_good_signature_is_refused_by_name() {
     assert_eq!(code(&Client { key: "AKIAUNKNOWN".into(), ..user.clone() }), "UnrecognizedClientException");
     assert_eq!(code(&Client { key: "mi-00000000000000000".into(), ..user }), "AccessDeniedException");
     let (status, answer) = anonymous(lab.text("endpoint"), "DescribeActivations", &json!({}));
-    assert_eq!((status, &answer["__type"]), (400, &json!("MissingAuthenticationToken")));
-    lab.refused("GetParameter", &json!({}), "UnknownOperationException");
+    assert_eq!((status, &answer["__type"]), (400, &json!("MissingAuthenticationTokenException")));
+    lab.refused("MakeCoffee", &json!({}), "UnknownOperationException");
+    let (status, answer) = lab.call("GetParameter", &json!({}));
+    assert_eq!((status, &answer["__type"]), (501, &json!("NotImplemented")));
 }
 
 /// Asks for role credentials as a node does, with its own key.
-fn role(lab: &Lab, id: &str, key: &NodeKey, fingerprint: &str) -> Value {
+pub(crate) fn role(lab: &Lab, id: &str, key: &NodeKey, fingerprint: &str) -> Value {
     use lab::sigv4::{Authorization, Scope, SignedRequest, amz_date, string_to_sign};
     let date = amz_date(jiff::Timestamp::now());
     let body = json!({"Fingerprint": fingerprint}).to_string();
@@ -327,9 +325,9 @@ fn the_lab_ends_cleanly_and_its_user_stays() {
         &std::fs::metadata(lab.dir.path().join("ready.json")).unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o600);
-    let stored = std::fs::read_to_string(lab.dir.path().join("state/lab-user.json")).unwrap();
+    let stored = std::fs::read_to_string(lab.dir.path().join("state/credentials")).unwrap();
     assert!(stored.contains(lab.text("access_key_id")));
     let lines = std::fs::read_to_string(lab.dir.path().join("out")).unwrap();
-    assert!(lines.contains("AWS_ENDPOINT_URL_SSM=https://127.0.0.1:"));
+    assert!(lines.contains("AWS_ENDPOINT_URL=https://127.0.0.1:"));
     assert!(!lines.contains(lab.text("secret_access_key")), "the secret is named by its file, not shown");
 }

@@ -9,6 +9,16 @@
 )]
 
 mod agent;
+mod agent_channels;
+mod audit;
+mod channel_ends;
+mod commands;
+mod connections;
 mod endpoint;
+mod faults;
 mod packages;
+mod scripted_service;
+mod session_documents;
+mod sessions;
 mod support;
+mod swarm;

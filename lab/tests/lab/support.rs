@@ -34,6 +34,11 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with more options.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ready_file = dir.path().join("ready.json");
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -42,6 +47,7 @@ impl Lab {
             .arg(dir.path().join("state"))
             .arg("--ready-file")
             .arg(&ready_file)
+            .args(options)
             .stdout(std::fs::File::create(dir.path().join("out")).unwrap())
             .stderr(log)
             .spawn()
@@ -104,6 +110,12 @@ impl Lab {
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
     }
 
+    /// What the admin listener answers, as it stands.
+    pub(crate) fn admin_text(&self, path: &str) -> (u16, String) {
+        let mut response = plain().get(format!("{}{path}", self.text("admin"))).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     pub(crate) fn state(&self) -> Value {
         self.admin("GET", "/state", None).1
     }
@@ -124,7 +136,7 @@ impl Drop for Lab {
     }
 }
 
-fn plain() -> ureq::Agent {
+pub(crate) fn plain() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent()
 }
 
@@ -141,6 +153,27 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn call(&self, operation: &str, body: &Value) -> (u16, Value) {
+        self.try_call(operation, body).unwrap()
+    }
+
+    /// Calls where the connection may be lost.
+    pub(crate) fn try_call(&self, operation: &str, body: &Value) -> Result<(u16, Value), ureq::Error> {
+        self.call_service("ssm", &format!("AmazonSSM.{operation}"), body)
+    }
+
+    /// Calls the agent's older message service.
+    pub(crate) fn call_messages(&self, operation: &str, body: &Value) -> (u16, Value) {
+        let target = format!("EC2WindowsMessageDeliveryService.{operation}");
+        self.call_service("ec2messages", &target, body).unwrap()
+    }
+
+    /// Looks up events of CloudTrail.
+    pub(crate) fn lookup_events(&self, body: &Value) -> (u16, Value) {
+        let target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
+        self.call_service("cloudtrail", target, body).unwrap()
+    }
+
+    fn call_service(&self, service: &str, target: &str, body: &Value) -> Result<(u16, Value), ureq::Error> {
         let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(self.skew_seconds);
         let date = amz_date(now);
         let body = body.to_string();
@@ -151,9 +184,9 @@ impl Client {
         if let Some(token) = &self.token {
             headers.push(("x-amz-security-token".to_owned(), token.clone()));
         }
-        headers.push(("x-amz-target".to_owned(), format!("AmazonSSM.{operation}")));
+        headers.push(("x-amz-target".to_owned(), target.to_owned()));
         let scope =
-            Scope { date: date[..8].to_owned(), region: self.region.clone(), service: "ssm".to_owned() };
+            Scope { date: date[..8].to_owned(), region: self.region.clone(), service: service.to_owned() };
         let signed_headers: Vec<String> = headers.iter().map(|(name, _)| name.clone()).collect();
         let text = string_to_sign(
             &SignedRequest {
@@ -171,24 +204,25 @@ impl Client {
         let authorization =
             Authorization { access_key_id: self.key.clone(), scope, signed_headers, signature }.to_header();
         headers.push(("authorization".to_owned(), authorization));
-        post(&self.url, &headers, &body)
+        try_post(&self.url, &headers, &body)
     }
 }
 
 /// Sends without a signature.
 pub(crate) fn anonymous(url: &str, operation: &str, body: &Value) -> (u16, Value) {
-    post(url, &[("x-amz-target".to_owned(), format!("AmazonSSM.{operation}"))], &body.to_string())
+    try_post(url, &[("x-amz-target".to_owned(), format!("AmazonSSM.{operation}"))], &body.to_string())
+        .unwrap()
 }
 
-fn post(url: &str, headers: &[(String, String)], body: &str) -> (u16, Value) {
+fn try_post(url: &str, headers: &[(String, String)], body: &str) -> Result<(u16, Value), ureq::Error> {
     let mut request = plain().post(format!("{url}/")).header("content-type", "application/x-amz-json-1.1");
     for (name, value) in headers.iter().filter(|(name, _)| name != "host") {
         request = request.header(name, value);
     }
-    let mut response = request.send(body).unwrap();
+    let mut response = request.send(body)?;
     assert!(response.headers().contains_key("x-amzn-requestid"));
-    let text = response.body_mut().read_to_string().unwrap();
-    (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
+    let text = response.body_mut().read_to_string()?;
+    Ok((response.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
 }
 
 /// A host the agent runs on: a directory that is its root.
@@ -202,8 +236,10 @@ impl Host {
         let host = Self { root: tempfile::tempdir().unwrap(), ca: lab.text("ca").into() };
         host.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
         host.write("etc/os-release", "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n");
+        // Without all three the agent would go to AWS.
+        let endpoint = json!({"Endpoint": lab.text("tls_endpoint")});
         host.configure(&json!({
-            "Ssm": {"Endpoint": lab.text("tls_endpoint")}, "Identity": {"ConsumptionOrder": ["OnPrem"]},
+            "Ssm": endpoint, "Mds": endpoint, "Mgs": endpoint, "Identity": {"ConsumptionOrder": ["OnPrem"]},
         }));
         host
     }

@@ -2,17 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Call;
+use super::{Call, object};
 use crate::endpoint::clock::{epoch_seconds, from_epoch_seconds};
 use crate::endpoint::error::ApiError;
 use crate::endpoint::estate::Activation;
-use crate::endpoint::lab_user::random_text;
+use crate::endpoint::iam::keys::random_text;
 use crate::endpoint::listing::page;
 use crate::endpoint::tags::{self, Tag};
-use crate::endpoint::validation::{Violations, is_plain_text, parse, require};
 use crate::ids::ActivationId;
 
 /// AWS's codes have 20 characters, the least the agent accepts.
@@ -23,54 +22,22 @@ const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Create {
-    iam_role: Option<String>,
+    iam_role: String,
     description: Option<String>,
     default_instance_name: Option<String>,
     registration_limit: Option<i64>,
     expiration_date: Option<f64>,
     #[serde(default)]
     tags: Vec<Tag>,
-    #[serde(default)]
-    registration_metadata: Vec<Metadata>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    key: Option<String>,
-    value: Option<String>,
 }
 
 impl Create {
-    fn check(&self) -> Result<(), ApiError> {
-        let mut violations = Violations::default();
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (role, name, description) =
-            (text(&self.iam_role), text(&self.default_instance_name), text(&self.description));
-        match &self.iam_role {
-            None => violations.missing("iamRole"),
-            Some(role) => violations.length("iamRole", role, role.chars().count(), 1..=64),
-        }
-        violations.length("description", &description, description.chars().count(), 0..=256);
-        violations.length("defaultInstanceName", &name, name.chars().count(), 0..=256);
-        violations.pattern(
-            "defaultInstanceName",
-            &name,
-            is_plain_text(&name),
-            r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$",
-        );
-        if let Some(limit) = self.registration_limit {
-            violations.range("registrationLimit", limit, 1..=1000);
-        }
-        for item in &self.registration_metadata {
-            let (key, value) = (text(&item.key), text(&item.value));
-            violations.length("registrationMetadata.key", &key, key.chars().count(), 1..=128);
-            violations.length("registrationMetadata.value", &value, value.chars().count(), 1..=2048);
-        }
-        violations.into_result()?;
-        if role.contains(':') {
+    /// A role is named, not given by its ARN.
+    fn check_role(&self) -> Result<(), ApiError> {
+        if self.iam_role.contains(':') {
             return Err(ApiError::validation(format!(
-                "Nonexistent role or missing ssm service principal in trust policy: {role}"
+                "Nonexistent role or missing ssm service principal in trust policy: {}",
+                self.iam_role
             )));
         }
         Ok(())
@@ -94,17 +61,16 @@ impl Create {
     }
 }
 
-pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: Create = parse(call.body)?;
-    request.check()?;
-    let now = call.endpoint.clock.now();
-    let expires = request.expires(now)?;
+pub(super) fn create(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: Create = call.input()?;
+    request.check_role()?;
+    let expires = request.expires(call.now)?;
     let tags = tags::collect(request.tags)?;
     let code = random_text(CODE_LENGTH);
     let id = ActivationId::random();
     let activation = Activation {
-        code_digest: Sha256::digest(&code).into(),
-        iam_role: require("iamRole", request.iam_role)?,
+        code_digest: digest(&code),
+        iam_role: request.iam_role,
         description: request.description,
         default_instance_name: request.default_instance_name.filter(|name| !name.is_empty()),
         registration_limit: request
@@ -112,13 +78,18 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
             .and_then(|limit| u32::try_from(limit).ok())
             .unwrap_or(1),
         registrations_count: 0,
-        created: now,
+        created: call.now,
         expires,
         tags,
         deleted: false,
     };
-    call.endpoint.estate().activations.insert(id.clone(), activation);
+    call.estate().activations.insert(id.clone(), activation);
     Ok(json!({"ActivationId": id, "ActivationCode": code}))
+}
+
+/// What is kept of a code.
+pub(super) fn digest(code: &str) -> String {
+    hex::encode(Sha256::digest(code))
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,7 +97,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Value, ApiError> {
 struct Describe {
     #[serde(default)]
     filters: Vec<Filter>,
-    max_results: Option<i64>,
+    max_results: Option<usize>,
     next_token: Option<String>,
 }
 
@@ -162,68 +133,51 @@ impl Filter {
     }
 }
 
-pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: Describe = parse(call.body)?;
-    let max_results = request.max_results.unwrap_or(50);
-    let mut violations = Violations::default();
-    violations.range("maxResults", max_results, 1..=50);
-    violations.into_result()?;
+pub(super) fn describe(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: Describe = call.input()?;
     for filter in &request.filters {
         filter.check()?;
     }
-    let now = call.endpoint.clock.now();
-    let estate = call.endpoint.estate();
-    let items = estate
+    let now = call.now;
+    let items = call
+        .estate()
         .activations
         .iter()
         .filter(|(_, activation)| !activation.deleted)
         .filter(|(id, activation)| request.filters.iter().all(|filter| filter.fits(id, activation)))
         .map(|(id, activation)| (id.to_string(), shown(id, activation, now)));
-    let max_results = usize::try_from(max_results).unwrap_or(50);
-    let page = page("activations", items, max_results, request.next_token.as_deref())?;
-    let mut answer = json!({"ActivationList": page.items});
-    if let (Some(token), Value::Object(members)) = (page.next_token, &mut answer) {
-        members.insert("NextToken".to_owned(), token.into());
-    }
-    Ok(answer)
+    let page = page("activations", items, request.max_results.unwrap_or(50), request.next_token.as_deref())?;
+    Ok(page.answer("ActivationList"))
 }
 
 fn shown(id: &ActivationId, activation: &Activation, now: Timestamp) -> Value {
-    let mut members = Map::new();
-    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-    put("ActivationId", json!(id));
-    put("IamRole", json!(activation.iam_role));
-    put("RegistrationLimit", json!(activation.registration_limit));
-    put("RegistrationsCount", json!(activation.registrations_count));
-    put("ExpirationDate", json!(epoch_seconds(activation.expires)));
-    put("Expired", json!(activation.is_expired(now)));
-    put("CreatedDate", json!(epoch_seconds(activation.created)));
-    put("Tags", tags::to_json(&activation.tags));
-    if let Some(description) = &activation.description {
-        put("Description", json!(description));
-    }
-    if let Some(name) = &activation.default_instance_name {
-        put("DefaultInstanceName", json!(name));
-    }
-    Value::Object(members)
+    object([
+        ("ActivationId", Some(json!(id))),
+        ("IamRole", Some(json!(activation.iam_role))),
+        ("RegistrationLimit", Some(json!(activation.registration_limit))),
+        ("RegistrationsCount", Some(json!(activation.registrations_count))),
+        ("ExpirationDate", Some(json!(epoch_seconds(activation.expires)))),
+        ("Expired", Some(json!(activation.is_expired(now)))),
+        ("CreatedDate", Some(json!(epoch_seconds(activation.created)))),
+        ("Tags", Some(tags::to_json(&activation.tags))),
+        ("Description", activation.description.as_ref().map(|text| json!(text))),
+        ("DefaultInstanceName", activation.default_instance_name.as_ref().map(|text| json!(text))),
+    ])
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Delete {
-    activation_id: Option<String>,
+    activation_id: String,
 }
 
-pub(super) fn delete(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: Delete = parse(call.body)?;
-    let text = require("activationId", request.activation_id)?;
-    let id = ActivationId::parse(&text)
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: Delete = call.input()?;
+    let id = ActivationId::parse(&request.activation_id)
         .map_err(|error| ApiError::client("InvalidActivationId", error.to_string()))?;
-    let mut estate = call.endpoint.estate();
-    let activation = estate
-        .activations
-        .get_mut(&id)
-        .filter(|activation| !activation.deleted)
+    let activation = call
+        .estate()
+        .activation_mut(&id)
         .ok_or_else(|| ApiError::client("InvalidActivation", format!("there is no activation {id}")))?;
     activation.deleted = true;
     Ok(json!({}))

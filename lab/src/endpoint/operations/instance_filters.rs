@@ -1,18 +1,17 @@
-//! The filters of `DescribeInstanceInformation`, in their new and their legacy form.
+//! The filters of `DescribeInstanceInformation` and `DescribeInstanceProperties`, in their new and legacy forms.
 
 use serde::Deserialize;
 
 use crate::endpoint::error::ApiError;
 use crate::endpoint::estate::{ManagedNode, PingStatus};
-use crate::endpoint::validation::Violations;
 use crate::ids::ManagedNodeId;
 
 /// Filters as the request has them.
 #[derive(Debug, Deserialize)]
 pub(super) struct Requested {
-    #[serde(rename = "Filters")]
+    #[serde(rename = "Filters", alias = "FiltersWithOperator")]
     new: Option<Vec<NewForm>>,
-    #[serde(rename = "InstanceInformationFilterList")]
+    #[serde(rename = "InstanceInformationFilterList", alias = "InstancePropertyFilterList")]
     legacy: Option<Vec<LegacyForm>>,
 }
 
@@ -21,6 +20,37 @@ pub(super) struct Requested {
 struct NewForm {
     key: String,
     values: Vec<String>,
+    #[serde(default)]
+    operator: Operator,
+}
+
+/// How a value of a node stands to those of a filter; only properties can be asked so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+enum Operator {
+    #[default]
+    Equal,
+    NotEqual,
+    BeginWith,
+    LessThan,
+    GreaterThan,
+}
+
+impl Operator {
+    fn holds(self, actual: &str, values: &[String]) -> bool {
+        let any = |test: fn(&str, &str) -> bool| values.iter().any(|value| test(actual, value));
+        match self {
+            Self::Equal => any(|actual, value| actual == value),
+            Self::NotEqual => !any(|actual, value| actual == value),
+            Self::BeginWith => any(|actual, value| actual.starts_with(value)),
+            Self::LessThan => any(|actual, value| numbers(actual) < numbers(value)),
+            Self::GreaterThan => any(|actual, value| numbers(actual) > numbers(value)),
+        }
+    }
+}
+
+/// What is compared is a version: number by number.
+fn numbers(text: &str) -> Vec<u64> {
+    text.split('.').map(|part| part.parse().unwrap_or_default()).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +65,7 @@ struct LegacyForm {
 pub(super) struct Filter {
     key: Key,
     values: Vec<String>,
+    operator: Operator,
 }
 
 #[derive(Debug)]
@@ -43,6 +74,7 @@ enum Key {
     ActivationIds,
     AgentVersion,
     AssociationStatus,
+    DocumentName,
     IamRole,
     PingStatus,
     PlatformTypes,
@@ -60,23 +92,21 @@ impl Requested {
             (Some(new), Some(legacy)) if !new.is_empty() && !legacy.is_empty() => {
                 Err(ApiError::validation("Filters and InstanceInformationFilterList cannot be used together"))
             }
-            (Some(new), _) if !new.is_empty() => {
-                new.into_iter().map(|form| Filter::read(&form.key, form.values, true)).collect()
-            }
+            (Some(new), _) if !new.is_empty() => new
+                .into_iter()
+                .map(|form| Filter::read(&form.key, form.values, form.operator, true))
+                .collect(),
             (_, legacy) => legacy
                 .unwrap_or_default()
                 .into_iter()
-                .map(|form| Filter::read(&form.key, form.value_set, false))
+                .map(|form| Filter::read(&form.key, form.value_set, Operator::Equal, false))
                 .collect(),
         }
     }
 }
 
 impl Filter {
-    fn read(key: &str, values: Vec<String>, new_form: bool) -> Result<Self, ApiError> {
-        let mut violations = Violations::default();
-        violations.length("filters.values", "[...]", values.len(), 1..=100);
-        violations.into_result()?;
+    fn read(key: &str, values: Vec<String>, operator: Operator, new_form: bool) -> Result<Self, ApiError> {
         let key = match key {
             "InstanceIds" => Key::InstanceIds(
                 values.iter().map(|value| ManagedNodeId::parse(value)).collect::<Result<_, _>>().map_err(
@@ -86,6 +116,7 @@ impl Filter {
             "ActivationIds" => Key::ActivationIds,
             "AgentVersion" => Key::AgentVersion,
             "AssociationStatus" => Key::AssociationStatus,
+            "DocumentName" => Key::DocumentName,
             "IamRole" => Key::IamRole,
             "PingStatus" => Key::PingStatus,
             "PlatformTypes" => Key::PlatformTypes,
@@ -106,7 +137,7 @@ impl Filter {
         if matches!(key, Key::PingStatus) {
             check_ping_statuses(&values)?;
         }
-        Ok(Self { key, values })
+        Ok(Self { key, values, operator })
     }
 
     /// The ids, if this filter is by ids; each must exist.
@@ -119,21 +150,24 @@ impl Filter {
 
     /// Whether a node passes.
     pub(super) fn fits(&self, id: &ManagedNodeId, node: &ManagedNode, status: PingStatus) -> bool {
-        let any = |text: &str| self.values.iter().any(|value| value == text);
-        let any_of = |text: &Option<String>| text.as_deref().is_some_and(any);
+        let any = |text: &str| self.operator.holds(text, &self.values);
+        // What a node does not have differs from every value.
+        let any_of = |text: &Option<String>| text.as_deref().map_or(self.operator == Operator::NotEqual, any);
         match &self.key {
-            Key::InstanceIds(ids) => ids.contains(id),
             Key::ActivationIds => any(node.activation_id.as_str()),
             Key::AgentVersion => any_of(&node.reported.agent_version),
-            Key::AssociationStatus => false,
+            Key::AssociationStatus | Key::DocumentName => false,
             Key::IamRole => any(&node.iam_role),
             Key::PingStatus => any(status.as_str()),
             Key::PlatformTypes => any_of(&node.reported.platform_type),
             Key::ResourceType => any("ManagedInstance"),
-            Key::SourceIds => any(id.as_str()),
+            Key::InstanceIds(_) | Key::SourceIds => any(id.as_str()),
             Key::SourceTypes => any("AWS::SSM::ManagedInstance"),
-            Key::HasTag => self.values.iter().any(|value| node.tags.contains_key(value)),
-            Key::Tag(key) => node.tags.get(key).is_some_and(|value| any(value)),
+            Key::HasTag => {
+                let has = self.values.iter().any(|value| node.tags.contains_key(value));
+                has != (self.operator == Operator::NotEqual)
+            }
+            Key::Tag(key) => any_of(&node.tags.get(key).cloned()),
         }
     }
 }
@@ -145,5 +179,22 @@ fn check_ping_statuses(values: &[String]) -> Result<(), ApiError> {
             "InvalidInstanceInformationFilterValue",
             format!("{other} is not one of Online, ConnectionLost, Inactive"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Operator;
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        let values = ["3.3.1000.0".to_owned()];
+        assert!(Operator::LessThan.holds("3.3.987.0", &values));
+        assert!(Operator::GreaterThan.holds("3.10.0.0", &values));
+        assert!(Operator::BeginWith.holds("3.3.1000.0.1", &values));
+        assert!(
+            Operator::NotEqual.holds("3.3.987.0", &values)
+                && !Operator::NotEqual.holds("3.3.1000.0", &values)
+        );
     }
 }

@@ -1,16 +1,17 @@
-//! `DescribeInstanceInformation` and `DeregisterManagedInstance`.
+//! Managed nodes as the control plane sees them: described, given another role, deregistered.
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Call;
 use super::instance_filters::{Filter, Requested};
+use super::{Call, object};
+use crate::endpoint::authorize::Resource;
 use crate::endpoint::clock::epoch_seconds;
 use crate::endpoint::error::ApiError;
 use crate::endpoint::estate::{ManagedNode, PingStatus};
-use crate::endpoint::listing::page;
-use crate::endpoint::validation::{Violations, parse, require};
+use crate::endpoint::listing::{Page, page};
+use crate::endpoint::sessions::ending;
 use crate::ids::ManagedNodeId;
 
 #[derive(Debug, Deserialize)]
@@ -18,20 +19,27 @@ use crate::ids::ManagedNodeId;
 struct Describe {
     #[serde(flatten)]
     filters: Requested,
-    max_results: Option<i64>,
+    max_results: Option<usize>,
     next_token: Option<String>,
 }
 
-pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: Describe = parse(call.body)?;
-    let max_results = request.max_results.unwrap_or(10);
-    let mut violations = Violations::default();
-    violations.range("maxResults", max_results, 5..=50);
-    violations.into_result()?;
+pub(super) fn describe(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let page = pages(call, "instances", shown)?;
+    Ok(page.answer("InstanceInformationList"))
+}
+
+pub(super) fn describe_properties(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let page = pages(call, "properties", properties)?;
+    Ok(page.answer("InstanceProperties"))
+}
+
+type Shown = fn(&ManagedNodeId, &ManagedNode, PingStatus) -> Value;
+
+fn pages(call: &mut Call<'_>, listing: &str, shown: Shown) -> Result<Page, ApiError> {
+    let request: Describe = call.input()?;
     let filters = request.filters.into_filters()?;
-    let now = call.endpoint.clock.now();
-    let lost_after = call.endpoint.settings.connection_lost_after;
-    let estate = call.endpoint.estate();
+    let (now, lost_after) = (call.now, call.endpoint.settings.connection_lost_after);
+    let estate = call.estate();
     for id in filters.iter().filter_map(Filter::instance_ids).flatten() {
         if estate.node(id).is_none() {
             return Err(ApiError::invalid_instance(format!(
@@ -46,59 +54,101 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
         .map(|(id, node)| (id, node, node.ping_status(now, lost_after)))
         .filter(|(id, node, status)| filters.iter().all(|filter| filter.fits(id, node, *status)))
         .map(|(id, node, status)| (id.to_string(), shown(id, node, status)));
-    let max_results = usize::try_from(max_results).unwrap_or(10);
-    let page = page("instances", items, max_results, request.next_token.as_deref())?;
-    let mut answer = json!({"InstanceInformationList": page.items});
-    if let (Some(token), Value::Object(members)) = (page.next_token, &mut answer) {
-        members.insert("NextToken".to_owned(), token.into());
-    }
-    Ok(answer)
+    page(listing, items, request.max_results.unwrap_or(10), request.next_token.as_deref())
 }
 
 fn shown(id: &ManagedNodeId, node: &ManagedNode, status: PingStatus) -> Value {
     let reported = &node.reported;
-    let time = |time: Timestamp| json!(epoch_seconds(time));
-    let members = [
+    object([
         ("InstanceId", Some(json!(id))),
         ("PingStatus", Some(json!(status.as_str()))),
         ("LastPingDateTime", node.last_ping.map(time)),
-        ("AgentVersion", reported.agent_version.as_ref().map(|text| json!(text))),
+        ("AgentVersion", text(reported.agent_version.as_ref())),
         ("IsLatestVersion", reported.agent_version.as_ref().map(|_| json!(true))),
-        ("PlatformType", reported.platform_type.as_ref().map(|text| json!(text))),
-        ("PlatformName", reported.platform_name.as_ref().map(|text| json!(text))),
-        ("PlatformVersion", reported.platform_version.as_ref().map(|text| json!(text))),
+        ("PlatformType", text(reported.platform_type.as_ref())),
+        ("PlatformName", text(reported.platform_name.as_ref())),
+        ("PlatformVersion", text(reported.platform_version.as_ref())),
         ("ActivationId", Some(json!(node.activation_id))),
         ("IamRole", Some(json!(node.iam_role))),
         ("RegistrationDate", Some(time(node.registered))),
         ("ResourceType", Some(json!("ManagedInstance"))),
-        ("Name", node.name.as_ref().map(|text| json!(text))),
-        ("IPAddress", reported.ip_address.as_ref().map(|text| json!(text))),
-        ("ComputerName", reported.computer_name.as_ref().map(|text| json!(text))),
+        ("Name", text(node.name.as_ref())),
+        ("IPAddress", text(reported.ip_address.as_ref())),
+        ("ComputerName", text(reported.computer_name.as_ref())),
         ("SourceId", Some(json!(id))),
         ("SourceType", Some(json!("AWS::SSM::ManagedInstance"))),
-    ];
-    let told = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(told.collect::<Map<_, _>>())
+    ])
+}
+
+fn properties(id: &ManagedNodeId, node: &ManagedNode, status: PingStatus) -> Value {
+    let reported = &node.reported;
+    object([
+        ("Name", text(node.name.as_ref())),
+        ("InstanceId", Some(json!(id))),
+        ("ActivationId", Some(json!(node.activation_id))),
+        ("IamRole", Some(json!(node.iam_role))),
+        ("RegistrationDate", Some(time(node.registered))),
+        ("ResourceType", Some(json!("ManagedInstance"))),
+        ("IPAddress", text(reported.ip_address.as_ref())),
+        ("ComputerName", text(reported.computer_name.as_ref())),
+        ("PingStatus", Some(json!(status.as_str()))),
+        ("LastPingDateTime", node.last_ping.map(time)),
+        ("AgentVersion", text(reported.agent_version.as_ref())),
+        ("PlatformType", text(reported.platform_type.as_ref())),
+        ("PlatformName", text(reported.platform_name.as_ref())),
+        ("PlatformVersion", text(reported.platform_version.as_ref())),
+        ("SourceId", Some(json!(id))),
+        ("SourceType", Some(json!("AWS::SSM::ManagedInstance"))),
+    ])
+}
+
+fn time(time: Timestamp) -> Value {
+    json!(epoch_seconds(time))
+}
+
+fn text(text: Option<&String>) -> Option<Value> {
+    text.map(|text| json!(text))
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Deregister {
-    instance_id: Option<String>,
+struct Named {
+    instance_id: String,
+    iam_role: Option<String>,
 }
 
-pub(super) fn deregister(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: Deregister = parse(call.body)?;
-    let text = require("instanceId", request.instance_id)?;
-    let Ok(id) = ManagedNodeId::parse(&text) else {
-        let mut violations = Violations::default();
-        violations.pattern("instanceId", &text, false, "(^mi-[0-9a-f]{17}$)");
-        return violations.into_result().map(|()| json!({}));
-    };
-    let mut estate = call.endpoint.estate();
-    let node = estate
-        .node_mut(&id)
-        .ok_or_else(|| ApiError::invalid_instance(format!("{id} is not a registered managed instance")))?;
-    node.deregistered = true;
+impl Named {
+    fn id(&self) -> Result<ManagedNodeId, ApiError> {
+        ManagedNodeId::parse(&self.instance_id).map_err(|error| ApiError::invalid_instance(error.to_string()))
+    }
+}
+
+/// The node that a call names as its `InstanceId`.
+pub(super) fn named(call: &Call<'_>) -> Vec<Resource> {
+    match call.input().and_then(|request: Named| request.id()) {
+        Ok(id) => vec![call.node(&id)],
+        Err(_) => vec![Resource::any()],
+    }
+}
+
+pub(super) fn deregister(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: Named = call.input()?;
+    let id = request.id()?;
+    call.estate().node_mut(&id).ok_or_else(|| not_registered(&id))?.deregistered = true;
+    ending::terminate_on(call.endpoint, call.state, &id, "the node was deregistered", call.now);
+    call.endpoint.channels.end(&id);
     Ok(json!({}))
+}
+
+pub(super) fn update_role(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: Named = call.input()?;
+    let id = request.id()?;
+    call.estate().node_mut(&id).ok_or_else(|| not_registered(&id))?.iam_role =
+        request.iam_role.unwrap_or_default();
+    Ok(json!({}))
+}
+
+/// `InvalidInstanceId` for a node that is not there, or no more.
+pub(super) fn not_registered(id: &ManagedNodeId) -> ApiError {
+    ApiError::invalid_instance(format!("{id} is not a registered managed instance"))
 }

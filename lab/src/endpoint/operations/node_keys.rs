@@ -10,24 +10,22 @@ use crate::endpoint::caller::Caller;
 use crate::endpoint::clock::epoch_seconds;
 use crate::endpoint::error::ApiError;
 use crate::endpoint::estate::RoleToken;
-use crate::endpoint::lab_user::{access_key_id, random_text};
-use crate::endpoint::validation::{parse, require};
+use crate::endpoint::iam::keys::{access_key_id, random_text};
 use crate::ids::ManagedNodeId;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RequestToken {
-    fingerprint: Option<String>,
+    fingerprint: String,
 }
 
-pub(super) fn request_role_token(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: RequestToken = parse(call.body)?;
-    let fingerprint = require("fingerprint", request.fingerprint)?;
+pub(super) fn request_role_token(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: RequestToken = call.input()?;
     let id = node_of(call.caller)?;
-    let now = call.endpoint.clock.now();
-    let mut estate = call.endpoint.estate();
+    let (now, endpoint) = (call.now, call.endpoint);
+    let estate = call.estate();
     let node = estate.node(id).ok_or_else(|| gone(id))?;
-    if node.fingerprint != fingerprint {
+    if node.fingerprint != request.fingerprint || endpoint.faults().fingerprint(id) {
         return Err(ApiError::client(
             "MachineFingerprintDoesNotMatch",
             format!("the fingerprint is not the one {id} registered with"),
@@ -36,7 +34,7 @@ pub(super) fn request_role_token(call: &Call<'_>) -> Result<Value, ApiError> {
     let wants_new_key = node.wants_new_key;
     let (key_id, secret, session) = (access_key_id("ASIA"), random_text(40), random_text(320));
     let expires = now.saturating_add(ROLE_TOKEN_LIFE).unwrap_or(now);
-    estate.forget_old_tokens(now);
+    estate.forget_old_tokens(id, now);
     estate.tokens.insert(
         key_id.clone(),
         RoleToken {
@@ -58,17 +56,15 @@ pub(super) fn request_role_token(call: &Call<'_>) -> Result<Value, ApiError> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct UpdateKey {
-    new_public_key: Option<String>,
+    new_public_key: String,
     new_public_key_type: Option<String>,
 }
 
-pub(super) fn update_public_key(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: UpdateKey = parse(call.body)?;
-    let text = require("newPublicKey", request.new_public_key)?;
-    let key = read_key(request.new_public_key_type.as_deref(), &text)?;
+pub(super) fn update_public_key(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: UpdateKey = call.input()?;
+    let key = read_key(request.new_public_key_type.as_deref(), &request.new_public_key)?;
     let id = node_of(call.caller)?;
-    let mut estate = call.endpoint.estate();
-    let node = estate.node_mut(id).ok_or_else(|| gone(id))?;
+    let node = call.estate().node_mut(id).ok_or_else(|| gone(id))?;
     node.public_key = key;
     node.wants_new_key = false;
     Ok(json!({}))

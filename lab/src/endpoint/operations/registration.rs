@@ -2,52 +2,44 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::Call;
+use super::activations::digest;
 use crate::endpoint::error::ApiError;
 use crate::endpoint::estate::{ManagedNode, Reported};
-use crate::endpoint::validation::{Violations, parse, require};
+use crate::endpoint::faults::ActivationState;
 use crate::ids::{ActivationId, ManagedNodeId};
 use crate::node_key::NodePublicKey;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Register {
-    activation_code: Option<String>,
-    activation_id: Option<String>,
-    fingerprint: Option<String>,
-    public_key: Option<String>,
+    activation_code: String,
+    activation_id: String,
+    fingerprint: String,
+    public_key: String,
     public_key_type: Option<String>,
 }
 
-pub(super) fn register(call: &Call<'_>) -> Result<Value, ApiError> {
-    let request: Register = parse(call.body)?;
-    let code = require("activationCode", request.activation_code)?;
-    let id = require("activationId", request.activation_id)?;
-    let fingerprint = require("fingerprint", request.fingerprint)?;
-    let public_key = require("publicKey", request.public_key)?;
-    let mut violations = Violations::default();
-    violations.length("activationCode", "***", code.chars().count(), 20..=250);
-    violations.length("fingerprint", &fingerprint, fingerprint.chars().count(), 1..=1024);
-    violations.into_result()?;
-    let public_key = read_key(request.public_key_type.as_deref(), &public_key)?;
-
+pub(super) fn register(call: &mut Call<'_>) -> Result<Value, ApiError> {
+    let request: Register = call.input()?;
+    let public_key = read_key(request.public_key_type.as_deref(), &request.public_key)?;
     let invalid =
         || ApiError::client("InvalidActivation", "The activation ID and activation code do not match");
-    let id = ActivationId::parse(&id).map_err(|_| invalid())?;
-    let now = call.endpoint.clock.now();
-    let mut estate = call.endpoint.estate();
+    let id = ActivationId::parse(&request.activation_id).map_err(|_| invalid())?;
+    let (now, endpoint) = (call.now, call.endpoint);
+    let estate = call.estate();
     let activation = estate
-        .activations
-        .get_mut(&id)
-        .filter(|activation| !activation.deleted)
-        .filter(|activation| activation.code_digest[..] == Sha256::digest(&code)[..])
+        .activation_mut(&id)
+        .filter(|activation| activation.code_digest == digest(&request.activation_code))
         .ok_or_else(invalid)?;
-    if activation.is_expired(now) {
+    // Overlays, for as long as they are ordered: the activation itself stays as it is.
+    let fault = endpoint.faults().activation(&id);
+    if activation.is_expired(now) || fault == Some(ActivationState::Expired) {
         return Err(ApiError::client("ActivationExpired", format!("activation {id} has expired")));
     }
-    if activation.registrations_count >= activation.registration_limit {
+    if activation.registrations_count >= activation.registration_limit || fault == Some(ActivationState::Full)
+    {
         return Err(ApiError::client(
             "RegistrationLimitExceeded",
             format!("activation {id} has reached its limit of {}", activation.registration_limit),
@@ -60,7 +52,7 @@ pub(super) fn register(call: &Call<'_>) -> Result<Value, ApiError> {
         name: activation.default_instance_name.clone(),
         tags: activation.tags.clone(),
         public_key,
-        fingerprint,
+        fingerprint: request.fingerprint,
         registered: now,
         last_ping: None,
         pings: 0,

@@ -1,23 +1,30 @@
 //! `ssm-lab serve`.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use lab::endpoint::lab_user::{self, LabUser};
-use lab::endpoint::ready::Ready;
+use lab::endpoint::connection::Limits;
+use lab::endpoint::database;
+use lab::endpoint::iam::directory::Directory;
+use lab::endpoint::iam::keys;
+use lab::endpoint::ready::{self, Ready};
 use lab::endpoint::server::{Addresses, Bound};
 use lab::endpoint::tls::Authority;
 use lab::endpoint::{Endpoint, Settings};
 use lab::private_file;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::{Failure, duration};
 
-/// Serve the endpoint until SIGTERM or Ctrl-C. Activations and nodes live in memory.
+/// The state's file in the state directory.
+const STATE: &str = "state.db";
+
+/// Serve the endpoint until SIGTERM or Ctrl-C. Its state is kept, so that a later `serve` goes on with it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Address for plain HTTP; port 0 takes a free one
@@ -29,9 +36,15 @@ pub(crate) struct Args {
     /// Address of the admin API (state, faults); keep it on the loopback
     #[arg(long, default_value = "127.0.0.1:0")]
     admin_listen: SocketAddr,
-    /// Where the lab user's key and the certificate authority are kept
+    /// Where the state, the users' keys and the certificate authority are kept
     #[arg(long, default_value = ".ssm-lab")]
     state_dir: PathBuf,
+    /// Users, their policies and the policies of roles (TOML); without it, one user may do everything
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Forget activations, nodes and everything else at the end
+    #[arg(long)]
+    in_memory: bool,
     /// The region callers sign for
     #[arg(long, default_value = "eu-central-1")]
     region: String,
@@ -41,43 +54,87 @@ pub(crate) struct Args {
     /// Where to write addresses and credentials (JSON, mode 0600) once all listeners are bound
     #[arg(long)]
     ready_file: Option<PathBuf>,
+    #[command(flatten)]
+    limits: ClientLimits,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<SignedDuration>().map_err(|error| error.to_string()).and_then(|duration| {
-        Duration::try_from(duration).map_err(|_| "a duration must be positive".to_owned())
-    })
+/// The limits of the listeners, for tests that cannot wait for the usual ones.
+#[derive(Debug, clap::Args)]
+struct ClientLimits {
+    #[arg(long, hide = true)]
+    connections: Option<usize>,
+    #[arg(long, hide = true, value_parser = duration)]
+    head_limit: Option<Duration>,
+    #[arg(long, hide = true, value_parser = duration)]
+    body_limit: Option<Duration>,
+    #[arg(long, hide = true, value_parser = duration)]
+    idle_limit: Option<Duration>,
+}
+
+impl ClientLimits {
+    fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        Limits {
+            connections: self.connections.unwrap_or(usual.connections),
+            head: self.head_limit.unwrap_or(usual.head),
+            body: self.body_limit.unwrap_or(usual.body),
+            idle: self.idle_limit.unwrap_or(usual.idle),
+            ..usual
+        }
+    }
 }
 
 impl Args {
     pub(crate) fn run(self) -> Result<(), Failure> {
         private_file::private_dir(&self.state_dir)?;
         let state_dir = self.state_dir.canonicalize()?;
-        let user = LabUser::load_or_create(&state_dir)?;
-        let settings =
-            Settings { region: self.region.clone(), connection_lost_after: self.connection_lost_after };
-        let endpoint = Arc::new(Endpoint::new(settings, user.clone()));
+        let directory = Directory::load(self.config.as_deref(), &state_dir)?;
+        let settings = Settings {
+            region: self.region.clone(),
+            account: directory.account().to_owned(),
+            connection_lost_after: self.connection_lost_after,
+        };
+        let database =
+            if self.in_memory { database::in_memory()? } else { database::open(&state_dir.join(STATE))? };
+        let endpoint = Arc::new(Endpoint::new(settings, directory, database)?);
         let addresses = Addresses { http: self.listen, https: self.tls_listen, admin: self.admin_listen };
+
+        allow_open_files();
 
         tokio::runtime::Runtime::new()?.block_on(async {
             let mut terminated = signal(SignalKind::terminate())?;
             let mut interrupted = signal(SignalKind::interrupt())?;
-            let bound = Bound::bind(endpoint, &addresses, || Authority::load_or_create(&state_dir)).await?;
-            let ready = Ready::of(&bound, &self.region, &user)?;
+            let bound =
+                Bound::bind(Arc::clone(&endpoint), &addresses, || Authority::load_or_create(&state_dir))
+                    .await?;
+            let ready = Ready::of(&bound, &self.region, endpoint.directory.lab_user())?;
+            let own = state_dir.join(ready::FILE);
+            ready.write(&own)?;
             if let Some(path) = &self.ready_file {
                 ready.write(path)?;
             }
             // Nobody reading the lines is no reason not to serve.
-            let _ = io::stdout().lock().write_all(ready.lines(&state_dir.join(lab_user::FILE)).as_bytes());
+            let _ = io::stdout()
+                .lock()
+                .write_all(ready.lines(&state_dir.join(keys::CREDENTIALS_FILE)).as_bytes());
             bound
-                .serve(async move {
+                .serve(self.limits.limits(), async move {
                     tokio::select! {
                         _ = terminated.recv() => {}
                         _ = interrupted.recv() => {}
                     }
                 })
                 .await?;
+            // One that stays behind is found out by whoever reads it.
+            let _ = fs::remove_file(own);
             Ok(())
         })
     }
+}
+
+/// Each connection is an open file, and shells grant 1,024 of them where the system grants many more.
+fn allow_open_files() {
+    let granted = getrlimit(Resource::Nofile);
+    // Where it is refused, fewer connections have to do.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: granted.maximum, ..granted });
 }
