@@ -30,6 +30,8 @@ for need in $needs; do
 done
 # A C library to link with has no command of its own.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+# Nor has the part of Python that makes environments complete with pip.
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "error: there is no cargo; install a Rust toolchain of at least the rust-version in Cargo.toml (https://rustup.rs)" >&2

@@ -17,9 +17,10 @@ counted() {
     return "$status"
 }
 
-# The format of cargo's own closing lines: `test result: ok. 12 passed; 0 failed; ...`
+# Cargo's closing lines, `test result: ok. 12 passed; 0 failed; ...`, and pytest's, `1 failed, 11 passed, 2 errors in 9.42s`.
 count() {
-    awk '/^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) passed += $(i - 1); if ($i ~ /^failed;/) failed += $(i - 1) } }
+    awk '/^test result: / || /^[0-9]+ (passed|failed|error).* in [0-9.]+s/ {
+            for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) passed += $(i - 1); if ($i ~ /^(failed|error)/) failed += $(i - 1) } }
         END { printf "tests: %d passed, %d failed\n", passed, failed }' "$log"
 }
 
@@ -32,10 +33,11 @@ run() {
         step 'shell scripts' scripts &&
         step 'lints' cargo clippy --workspace --all-targets --features hil-tests/qemu --locked --quiet -- -D warnings &&
         step 'building tests and binaries' cargo test --workspace --locked --quiet --no-run &&
-        step 'unit and integration tests' counted cargo test --workspace --locked --quiet || return
+        step 'unit and integration tests' counted cargo test --workspace --locked --quiet --no-fail-fast &&
+        step 'the lab by boto3, the AWS CLI and a replayed agent' counted sh tools/clients.sh || return
     [ "${1-}" != --fast ] || return 0
     step 'building the stand-in agent' build_agent &&
-        step 'QEMU scenarios' counted cargo test --workspace --features hil-tests/qemu --locked --test scenarios -- \
+        step 'QEMU scenarios' counted cargo test --workspace --features hil-tests/qemu --locked --test scenarios --no-fail-fast -- \
             --test-threads=1 --nocapture
 }
 
