@@ -109,12 +109,13 @@ impl Endpoint {
         self.pid
     }
 
-    /// Credentials as lines for the shell.
+    /// Credentials and the address, for the AWS CLI too, as lines for the shell.
     pub(super) fn shell_exports(&self) -> String {
+        let Self { access_key_id, region, url, .. } = self;
+        let secret = self.secret_access_key.expose_secret();
         format!(
-            "export AWS_ACCESS_KEY_ID='{}' AWS_SECRET_ACCESS_KEY='{}'\n",
-            self.access_key_id,
-            self.secret_access_key.expose_secret()
+            "export AWS_ACCESS_KEY_ID='{access_key_id}' AWS_SECRET_ACCESS_KEY='{secret}'\n\
+             export AWS_ENDPOINT_URL='{url}' AWS_REGION='{region}' AWS_DEFAULT_REGION='{region}'\n"
         )
     }
 
@@ -177,7 +178,9 @@ mod tests {
         let endpoint: Endpoint = serde_json::from_str(READY).unwrap();
         assert_eq!(endpoint.url_for_guests(), "http://10.0.2.2:8080");
         assert!(!format!("{endpoint:?}").contains("not-to-be-seen"));
-        assert!(endpoint.shell_exports().contains("AWS_SECRET_ACCESS_KEY='not-to-be-seen'"));
+        let exports = endpoint.shell_exports();
+        assert!(exports.contains("AWS_SECRET_ACCESS_KEY='not-to-be-seen'"), "{exports}");
+        assert!(exports.contains("AWS_ENDPOINT_URL='http://127.0.0.1:8080'"), "{exports}");
     }
 
     #[test]

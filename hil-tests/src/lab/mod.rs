@@ -151,10 +151,10 @@ impl Drop for Lab {
 fn bring_up(paths: &Paths, options: &LabOptions) -> Result<(Endpoint, Vec<Machine>)> {
     let narration = &options.narration;
     let _lock = lock(paths, narration)?;
-    // The endpoint's memory ends with it, while guests would go on with registrations that nobody knows any more.
-    let forgotten = Endpoint::find(paths).is_none() && !guests::all(&paths.guests())?.is_empty();
+    // Without the endpoint's state the guests would go on with registrations that nobody knows any more.
+    let forgotten = !paths.endpoint_database().exists() && !guests::all(&paths.guests())?.is_empty();
     if forgotten {
-        narration.say("the endpoint was down and knows nobody any more; the guests are made anew");
+        narration.say("the endpoint's state is gone, and it knows nobody any more; the guests are made anew");
     }
     if options.fresh || forgotten {
         narration.step("removing the old lab", || remove(paths, narration))?;

@@ -89,6 +89,11 @@ impl Paths {
         self.directory.join("endpoint")
     }
 
+    /// What the endpoint knows of the guests' registrations.
+    pub(super) fn endpoint_database(&self) -> PathBuf {
+        self.endpoint_state().join("state.db")
+    }
+
     pub(super) fn endpoint_ready(&self) -> PathBuf {
         self.directory.join("endpoint.json")
     }

@@ -10,6 +10,7 @@
 
 mod main_job;
 mod mistakes;
+mod rehearsal;
 mod rig;
 mod secrets;
 mod trouble;

@@ -84,9 +84,7 @@ fn https_with_an_authority_of_its_own_is_refused_until_both_sides_are_told_of_it
     assert_eq!(by_host["step"], "register", "{by_host:#}");
     assert!(by_host["hint"].as_str().unwrap().contains("does not trust"), "{by_host:#}");
 
-    let root = rig.machine("deb-1").ssh("root");
-    root.copy_in(&ca, "/usr/local/share/ca-certificates/lab.crt").unwrap();
-    rig.root("deb-1", &["update-ca-certificates"]);
+    rig.trust_endpoint("deb-1");
     assert_eq!(rig.enrol(&trusted).expect_code(0).host("deb-1")["outcome"], "online");
 }
 

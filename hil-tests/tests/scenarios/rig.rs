@@ -119,6 +119,14 @@ impl Rig {
         self.machine(name).ssh("root").run(command).unwrap()
     }
 
+    /// Makes a guest trust the authority of the lab's endpoint. Into the bundle that agents read: update-ca-certificates runs
+    /// openssl for each of all the others, for minutes on an emulated machine.
+    pub(crate) fn trust_endpoint(&self, name: &str) {
+        let ca = self.lab.endpoint().ca.clone().unwrap();
+        self.machine(name).ssh("root").copy_in(&ca, "/root/lab.crt").unwrap();
+        self.root(name, &["sh", "-c", "cat /root/lab.crt >> /etc/ssl/certs/ca-certificates.crt"]);
+    }
+
     /// A copy of the lab's inventory, changed, beside it.
     pub(crate) fn inventory(&self, change: impl FnOnce(String) -> String) -> PathBuf {
         let text = fs::read_to_string(self.lab.paths().inventory()).unwrap();
@@ -158,8 +166,14 @@ impl Rig {
 
     /// Orders a fault: the next `remaining` calls of `operation` fail with `error`.
     pub(crate) fn fault(&self, operation: &str, error: &str, status: u16, remaining: u32) {
-        let fault = json!({"operation": operation, "error": error, "status": status, "remaining": remaining});
-        self.admin("POST", "/faults", Some(fault));
+        self.order(&json!({
+            "operation": operation, "error": error, "status": status, "remaining": remaining,
+        }));
+    }
+
+    /// Orders a fault of any kind.
+    pub(crate) fn order(&self, fault: &Value) {
+        self.admin("POST", "/faults", Some(fault.clone()));
     }
 
     /// What the endpoint holds.
@@ -178,7 +192,12 @@ impl Rig {
         state["activations"].as_array().unwrap().iter().filter(|one| one["deleted"] != true).count()
     }
 
-    fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+    pub(crate) fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        serde_json::from_str(&self.admin_text(method, path, body)).unwrap_or(Value::Null)
+    }
+
+    /// An answer of the endpoint's admin API as it is.
+    pub(crate) fn admin_text(&self, method: &str, path: &str, body: Option<Value>) -> String {
         let uri = format!("{}{path}", self.lab.endpoint().admin);
         let answer = match (method, body) {
             ("GET", None) => ureq::get(uri).call(),
@@ -186,8 +205,7 @@ impl Rig {
             ("POST", Some(body)) => ureq::post(uri).content_type("application/json").send(body.to_string()),
             other => panic!("no such call: {other:?}"),
         };
-        let text = answer.unwrap().body_mut().read_to_string().unwrap();
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+        answer.unwrap().body_mut().read_to_string().unwrap()
     }
 }
 
