@@ -4,10 +4,12 @@
 
 mod refusal;
 
-use targets::{Arch, PackageFormat};
+use targets::{Arch, PackageFormat, PackageTool};
 
 use crate::{
-    actions::{Action, Configure, Install, Reason, Register, SettleVault, Start, StartReason, Tag, Upload},
+    actions::{
+        Action, Configure, Install, Reason, Register, SettleVault, Start, StartReason, Tag, Tidy, Upload,
+    },
     facts::{Agent, Facts, Root, SavedVault},
     inventory::{HostSpec, Tags},
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
@@ -54,18 +56,15 @@ pub enum Standing {
 }
 
 /// Which package a host needs, unless it cannot become a managed node.
-pub fn admit(facts: &Facts, host: &HostSpec) -> Result<(Arch, PackageFormat), Refusal> {
+pub fn admit(facts: &Facts, user: &str) -> Result<(Arch, PackageFormat), Refusal> {
     match &facts.root {
         Root::Yes => {}
-        refused => return Err(Refusal::Root(refused.clone(), host.user.clone())),
+        refused => return Err(Refusal::Root(refused.clone(), user.to_owned())),
     }
     let format =
         facts.os.package_format().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?;
     if let Some(reason) = facts.service.unsupported_reason() {
         return Err(Refusal::ServiceManager(facts.service, reason));
-    }
-    if facts.agent == Agent::Snap {
-        return Err(Refusal::Snap);
     }
     let Some(arch) = facts.arch(format) else {
         return Err(Refusal::Architecture { format, machine: facts.kernel_machine.clone() });
@@ -88,7 +87,7 @@ pub fn plan(
 ) -> Result<Vec<Action>, Refusal> {
     refuse_foreign(facts, host, standing)?;
     let mut actions = Vec::new();
-    plan_package(facts, package, &mut actions)?;
+    plan_package(facts, host, package, &mut actions)?;
     if let SavedVault::Left(saved) = &facts.saved_vault {
         let restore = facts.registration.is_none() && saved.is_some();
         actions.push(Action::SettleVault(SettleVault { restore }));
@@ -99,6 +98,10 @@ pub fn plan(
     if let Some(configure) = Configure::wanted(facts.config.as_deref(), endpoint)? {
         let install = actions.iter().position(|action| matches!(action, Action::Install(_)));
         actions.insert(install.unwrap_or(actions.len()), Action::Configure(configure));
+    }
+    let installs = actions.iter().any(|action| matches!(action, Action::Install(_)));
+    if !installs && !facts.staged.is_empty() {
+        actions.push(Action::Tidy(Tidy { packages: facts.staged.len() }));
     }
     let reason = match standing {
         Standing::Unregistered => Some(Reason::Unregistered),
@@ -150,8 +153,18 @@ fn role_name(role: &str) -> &str {
     role.rsplit('/').next().unwrap_or(role)
 }
 
-fn plan_package(facts: &Facts, package: &PackageFile, actions: &mut Vec<Action>) -> Result<(), Refusal> {
+fn plan_package(
+    facts: &Facts,
+    host: &HostSpec,
+    package: &PackageFile,
+    actions: &mut Vec<Action>,
+) -> Result<(), Refusal> {
     let replaces = match facts.agent {
+        // A package refuses to be installed beside a snap, which snapd keeps new by itself.
+        Agent::Snap(found) if host.environment.package.is_chosen() && found < Some(package.version) => {
+            return Err(Refusal::OlderSnap { found, wanted: package.version });
+        }
+        Agent::Snap(_) => return Ok(()),
         // Never back: an agent that updated itself is not to be undone by an older package.
         Agent::Installed(version) if version >= package.version => return Ok(()),
         Agent::Installed(version) => Some(version),
@@ -164,8 +177,13 @@ fn plan_package(facts: &Facts, package: &PackageFile, actions: &mut Vec<Action>)
         let (file_name, sha256) = (file_name.clone(), sha256.clone());
         actions.push(Action::Upload(Upload { file_name, sha256, size: package.size }));
     }
-    let (format, version) = (package.format, package.version);
-    actions.push(Action::Install(Install { format, file_name, sha256, version, replaces }));
+    let tool = match facts.agent {
+        // For dnf and its like, what the database holds twice or by halves is there; rpm writes it anew.
+        Agent::Broken if package.format == PackageFormat::Rpm => PackageTool::Rpm,
+        _ => facts.package_tool().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?,
+    };
+    let version = package.version;
+    actions.push(Action::Install(Install { tool, file_name, sha256, version, replaces }));
     Ok(())
 }
 
@@ -184,7 +202,7 @@ fn refuse_full_disk(facts: &Facts, package: &PackageFile, staged: bool) -> Resul
 }
 
 fn start_reason(facts: &Facts, standing: &Standing, actions: &[Action]) -> Option<StartReason> {
-    let changed = |action: &Action| !matches!(action, Action::Upload(_));
+    let changed = |action: &Action| !matches!(action, Action::Upload(_) | Action::Tidy(_));
     if actions.iter().any(changed) {
         return Some(StartReason::Changed);
     }

@@ -178,3 +178,113 @@ fn the_schema_and_the_expanded_fleet_are_data_on_stdout() {
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["hosts"][0]["name"], "gone-1", "{shown:#}");
 }
+
+#[test]
+fn the_version_is_one_line() {
+    for flag in ["--version", "-V"] {
+        let output = Home::new().run(&[flag]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(stdout(&output), concat!("bootstrap ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
+
+#[test]
+fn the_verbose_version_says_what_was_built_from_what_by_what() {
+    let home = Home::new();
+    let said = stdout(&home.run(&["--version", "--verbose"]));
+    assert_eq!(said, stdout(&home.run(&["-vV"])));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], concat!("bootstrap ", env!("CARGO_PKG_VERSION")));
+    let line = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+    let target = line("target:");
+    assert!(target.starts_with(std::env::consts::ARCH) && target.contains("-linux-"), "{said}");
+    assert!(line("rustc:").starts_with("1."), "{said}");
+    // SQLite is bundled, so its version does not depend on this machine.
+    assert!(line("sqlite:").starts_with("3."), "{said}");
+    let commit = line("commit:").trim_end_matches("-dirty");
+    assert!(commit == "unknown" || commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{said}");
+}
+
+#[test]
+fn the_features_of_the_verbose_version_are_those_of_the_manifest() {
+    let said = stdout(&Home::new().run(&["--version", "--verbose"]));
+    let features: Vec<&str> =
+        said.lines().find_map(|line| line.strip_prefix("features:")).unwrap().split_whitespace().collect();
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let of = |name: &str| -> Vec<&str> {
+        let features = manifest["workspace"]["dependencies"][name]["features"].as_array().unwrap();
+        features.iter().map(|feature| feature.as_str().unwrap()).collect()
+    };
+    let aws = of("aws-config");
+    for chosen in ["credentials-process", "sso"] {
+        assert_eq!(features.contains(&chosen), aws.contains(&chosen), "{chosen} in {said}");
+    }
+    assert_eq!(features.contains(&"ring"), of("rustls").contains(&"ring") && of("russh").contains(&"ring"));
+    assert_eq!(features.len(), 3, "a feature that nothing checks: {said}");
+}
+
+#[test]
+fn verbose_alone_asks_for_nothing() {
+    let output = Home::new().run(&["--verbose"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(stderr(&output).contains("--version"), "{output:?}");
+}
+
+/// An inventory whose only host is the machine that the tests run on.
+fn this_machine(home: &Home) {
+    home.write(
+        "hosts.toml",
+        "[environments.dev]\nregion = \"eu-central-1\"\nrole = \"LabRole\"\nendpoint = \"http://127.0.0.1:9\"\n\
+         package = { source = \"packages/\" }\n\
+         [[hosts]]\nname = \"here\"\nconnection = \"local\"\n",
+    );
+    fs::create_dir(home.path().join("packages")).unwrap();
+}
+
+#[test]
+fn the_facts_of_this_machine_are_those_that_uname_and_getconf_tell() {
+    let output = Home::new().run(&["facts", "--output", "json"]);
+    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(facts["schema"], 1);
+    let said = |program: &str, argument: &str| {
+        let output = Command::new(program).arg(argument).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(facts["architecture"]["kernel"], said("uname", "-m"));
+    assert_eq!(facts["architecture"]["bits"].to_string(), said("getconf", "LONG_BIT"));
+    // Whatever this machine is, the exit code says the same as the facts, and a refusal has its reason.
+    let supported = facts["supported"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(!supported)));
+    assert_eq!(facts["why"].is_string(), !supported);
+    assert_eq!(facts["hint"].is_string(), !supported);
+}
+
+#[test]
+fn the_facts_as_text_end_with_what_the_exit_code_says() {
+    let output = Home::new().run(&["facts"]);
+    let text = stdout(&output);
+    assert!(text.contains("architecture  "), "{text}");
+    let good = text.contains("This machine can be a managed node.");
+    assert_eq!(output.status.code(), Some(i32::from(!good)), "{text}");
+}
+
+#[test]
+fn a_dry_run_on_this_machine_itself_needs_no_ssh() {
+    let home = Home::new();
+    this_machine(&home);
+    let output = home.run(&["--inventory", "hosts.toml", "--dry-run", "--output", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let host = &report["hosts"][0];
+    // This machine is looked at and refused, or else it lacks the package: the directory is empty.
+    assert_eq!((&host["host"], &host["outcome"]), (&"here".into(), &"failed".into()), "{report:#}");
+    assert_eq!(host["execs"], 1, "{report:#}");
+    let step = host["step"].as_str().unwrap();
+    let facts = home.run(&["facts", "--output", "json"]);
+    let facts: Value = serde_json::from_slice(&facts.stdout).unwrap();
+    if facts["supported"] == true {
+        assert_eq!(step, "fetch", "{report:#}");
+    } else {
+        assert_eq!((step, &host["why"]), ("plan", &facts["why"]), "{report:#}");
+    }
+}

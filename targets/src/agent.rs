@@ -1,5 +1,7 @@
 //! Where the agent lives on a host: package, unit, files. The names are AWS's and the same everywhere, except
-//! that the snap has a unit and a binary of its own.
+//! that the snap has a unit and a binary of its own, and that upstart calls units jobs.
+
+use crate::ServiceManager;
 
 /// Name of the package in dpkg, rpm and snap.
 pub const PACKAGE: &str = "amazon-ssm-agent";
@@ -40,7 +42,9 @@ pub const NO_RESTART_EXIT_CODE: u8 = 194;
 /// How the agent came to a host, and what is called differently for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installation {
-    /// Unit of systemd.
+    /// What starts and stops it.
+    pub manager: ServiceManager,
+    /// Unit of systemd, or job of upstart.
     pub unit: &'static str,
     /// The agent, which also registers.
     pub binary: &'static str,
@@ -54,6 +58,7 @@ pub struct Installation {
 
 /// Installed from a .deb or .rpm.
 pub const PACKAGED: Installation = Installation {
+    manager: ServiceManager::Systemd,
     unit: "amazon-ssm-agent.service",
     binary: "/usr/bin/amazon-ssm-agent",
     cli: "/usr/bin/ssm-cli",
@@ -61,8 +66,15 @@ pub const PACKAGED: Installation = Installation {
     config: CONFIG,
 };
 
+/// Installed from a .deb or .rpm on a host with upstart, as on Amazon Linux 1.
+pub const UPSTART: Installation =
+    Installation { manager: ServiceManager::Upstart, unit: "amazon-ssm-agent", ..PACKAGED };
+
 /// Installed as a snap, as on Ubuntu's own images. The .deb refuses to be installed beside it.
+///
+/// AWS: configuration that is to be changed lies in /etc/amazon/ssm; state and logs are where they always are.
 pub const SNAP: Installation = Installation {
+    manager: ServiceManager::Systemd,
     unit: "snap.amazon-ssm-agent.amazon-ssm-agent.service",
     binary: "/snap/amazon-ssm-agent/current/amazon-ssm-agent",
     cli: "/snap/amazon-ssm-agent/current/ssm-cli",
@@ -81,6 +93,13 @@ mod tests {
         }
         assert!(!REGISTRATION.starts_with(VAULT));
         assert!(CONFIG.starts_with(CONFIG_DIRECTORY) && VAULT.starts_with(STATE_DIRECTORY));
+    }
+
+    #[test]
+    fn upstart_has_a_job_and_systemd_a_unit_for_the_same_binary() {
+        assert_eq!(UPSTART.unit, PACKAGE);
+        assert_eq!(PACKAGED.unit, format!("{PACKAGE}.service"));
+        assert_eq!((UPSTART.binary, UPSTART.vault), (PACKAGED.binary, PACKAGED.vault));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::elf::Elf;
+
 /// A userland architecture that a host can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
@@ -52,6 +54,8 @@ pub struct Row {
     pub rpm: &'static [&'static str],
     /// `uname -m` with `getconf LONG_BIT`; a 64-bit kernel may carry a 32-bit userland.
     pub uname: &'static [(&'static str, u8)],
+    /// How its programs are marked.
+    pub elf: Elf,
     /// The Rust target of our own static binary.
     pub rust_triple: Option<&'static str>,
     /// AWS's directory with a .deb.
@@ -66,6 +70,7 @@ const X86_64: Row = Row {
     dpkg: "amd64",
     rpm: &["x86_64"],
     uname: &[("x86_64", 64)],
+    elf: Elf { bits: 64, machine: 62 },
     rust_triple: Some("x86_64-unknown-linux-musl"),
     deb_directory: Some("debian_amd64"),
     rpm_directory: Some("linux_amd64"),
@@ -77,6 +82,7 @@ const AARCH64: Row = Row {
     dpkg: "arm64",
     rpm: &["aarch64"],
     uname: &[("aarch64", 64)],
+    elf: Elf { bits: 64, machine: 183 },
     rust_triple: Some("aarch64-unknown-linux-musl"),
     deb_directory: Some("debian_arm64"),
     rpm_directory: Some("linux_arm64"),
@@ -89,6 +95,7 @@ const ARMV7: Row = Row {
     // `%{_arch}` is plain "arm" on every 32-bit ARM; packages say armv7hl.
     rpm: &["armv7hl", "armv7hnl", "arm"],
     uname: &[("armv7l", 32), ("armv8l", 32), ("aarch64", 32)],
+    elf: Elf { bits: 32, machine: 40 },
     rust_triple: Some("armv7-unknown-linux-musleabihf"),
     deb_directory: Some("debian_arm"),
     rpm_directory: None,
@@ -100,6 +107,7 @@ const I386: Row = Row {
     dpkg: "i386",
     rpm: &["i386", "i486", "i586", "i686"],
     uname: &[("i386", 32), ("i486", 32), ("i586", 32), ("i686", 32), ("x86_64", 32)],
+    elf: Elf { bits: 32, machine: 3 },
     rust_triple: None,
     deb_directory: Some("debian_386"),
     rpm_directory: Some("linux_386"),
@@ -153,6 +161,12 @@ impl Arch {
     /// `armv6l` stays unknown: our own binary does not run there.
     pub fn from_uname(machine: &str, long_bit: u8) -> Result<Self, UnknownArch> {
         find(machine, "uname -m and getconf LONG_BIT", |row, name| row.uname.contains(&(name, long_bit)))
+    }
+
+    /// The bits of a `long` in userland, as `getconf LONG_BIT` prints them.
+    #[must_use]
+    pub fn long_bit(text: &str) -> Option<u8> {
+        text.trim().parse().ok().filter(|bits| matches!(bits, 32 | 64))
     }
 
     /// The architecture this program was built for, if it is one of ours.
@@ -309,6 +323,15 @@ mod tests {
         assert_eq!(Arch::from_uname("armv7l", 32), Ok(Arch::Armv7));
         assert_eq!(Arch::from_dpkg("armhf\n"), Ok(Arch::Armv7));
         assert_eq!(Arch::from_uname("x86_64", 32), Ok(Arch::I386));
+    }
+
+    #[test]
+    fn getconf_tells_32_bits_from_64() {
+        assert_eq!((Arch::long_bit("64\n"), Arch::long_bit("32")), (Some(64), Some(32)));
+        assert_eq!(
+            (Arch::long_bit(""), Arch::long_bit("undefined"), Arch::long_bit("31")),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -44,11 +44,10 @@ impl ServiceManager {
     #[must_use]
     pub const fn unsupported_reason(self) -> Option<&'static str> {
         match self {
-            Self::Systemd => None,
-            Self::Upstart => {
-                Some("upstart is the service manager; only systemd is supported, so move to a newer release")
+            Self::Systemd | Self::Upstart => None,
+            Self::OpenRc | Self::SysV => {
+                Some("the agent's packages bring a service only for systemd and upstart")
             }
-            Self::OpenRc | Self::SysV => Some("the agent's packages bring a service only for systemd"),
             Self::None => {
                 Some("no service manager runs as process 1, so nothing would keep the agent running")
             }
@@ -86,9 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn only_systemd_is_supported() {
+    fn only_those_that_the_packages_bring_a_service_for_are_supported() {
         for manager in ServiceManager::ALL {
-            assert_eq!(manager.unsupported_reason().is_none(), manager == ServiceManager::Systemd);
+            let expected = matches!(manager, ServiceManager::Systemd | ServiceManager::Upstart);
+            assert_eq!(manager.unsupported_reason().is_none(), expected, "{manager}");
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
+use targets::{ServiceManager, agent::Installation};
 
 use super::Action;
 use crate::{
@@ -11,18 +12,29 @@ use crate::{
     host::{Command, Script},
 };
 
-static APPLY: Script = Script {
-    name: "apply",
-    text: concat!(
-        include_str!("apply.sh"),
-        include_str!("configure.sh"),
-        include_str!("install.sh"),
-        include_str!("vault.sh"),
-        include_str!("register.sh"),
-        include_str!("start.sh"),
-        include_str!("run_steps.sh"),
-    ),
-};
+// A literal for each service manager, so that no script asks which one there is.
+macro_rules! apply_with {
+    ($service:literal) => {
+        Script {
+            name: "apply",
+            text: concat!(
+                include_str!("apply.sh"),
+                include_str!($service),
+                include_str!("configure.sh"),
+                include_str!("install.sh"),
+                include_str!("install_rpm.sh"),
+                include_str!("tidy.sh"),
+                include_str!("vault.sh"),
+                include_str!("register.sh"),
+                include_str!("start.sh"),
+                include_str!("run_steps.sh"),
+            ),
+        }
+    };
+}
+
+static WITH_SYSTEMD: Script = apply_with!("service_systemd.sh");
+static WITH_UPSTART: Script = apply_with!("service_upstart.sh");
 
 /// What a host shows of a failed command.
 pub const LAST_LINES: usize = 20;
@@ -37,12 +49,23 @@ pub struct ActivationKey {
 }
 
 /// The command for all of `actions` that happen on the host, in order; `None` if none does.
-pub fn command(actions: &[Action], key: Option<&ActivationKey>, limit: Duration) -> Option<Command> {
-    let arguments: Vec<String> = actions.iter().filter_map(Action::shell_arguments).flatten().collect();
-    if arguments.is_empty() {
+pub fn command(
+    actions: &[Action],
+    agent: &Installation,
+    key: Option<&ActivationKey>,
+    limit: Duration,
+) -> Option<Command> {
+    let steps: Vec<String> = actions.iter().filter_map(Action::shell_arguments).flatten().collect();
+    if steps.is_empty() {
         return None;
     }
-    let mut command = Command::new(&APPLY, arguments, limit);
+    let script = match agent.manager {
+        ServiceManager::Upstart => &WITH_UPSTART,
+        // The plan has refused the others.
+        _ => &WITH_SYSTEMD,
+    };
+    let arguments = [agent.unit, agent.binary].into_iter().map(str::to_owned).chain(steps).collect();
+    let mut command = Command::new(script, arguments, limit);
     for (variable, value) in actions.iter().flat_map(Action::shell_variables) {
         command = command.with_secret(variable, value);
     }
@@ -77,6 +100,11 @@ impl Transcript {
             self.tail.clear();
             return Heard::Began(step);
         }
+        if let Some(text) = line.strip_prefix(":note ") {
+            let text = self.clean(text);
+            self.keep(text.clone());
+            return Heard::Note(text);
+        }
         if line.starts_with(":done ") {
             self.done += 1;
             return Heard::Done;
@@ -86,12 +114,16 @@ impl Transcript {
             return Heard::Nothing;
         }
         if !line.trim().is_empty() {
-            if self.tail.len() == LAST_LINES {
-                self.tail.pop_front();
-            }
-            self.tail.push_back(self.clean(line));
+            self.keep(self.clean(line));
         }
         Heard::Nothing
+    }
+
+    fn keep(&mut self, line: String) {
+        if self.tail.len() == LAST_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
     }
 
     /// The step that failed or, if the script never said, the one it was in.
@@ -121,12 +153,14 @@ impl Transcript {
 }
 
 /// What a line means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A step began.
     Began(Step),
     /// An action ended well.
     Done,
+    /// Something that the operator should know while it goes on.
+    Note(String),
     /// Output.
     Nothing,
 }
@@ -134,7 +168,7 @@ pub enum Heard {
 fn step_of(word: &str) -> Option<Step> {
     match word {
         "configure" => Some(Step::Configure),
-        "install" => Some(Step::Install),
+        "install" | "tidy" => Some(Step::Install),
         "settle-vault" | "register" => Some(Step::Register),
         "start" => Some(Step::Start),
         _ => None,
@@ -180,6 +214,27 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "the host cannot reach the SSM endpoint; check `agent_endpoint` and the host's firewall",
         ),
         ("by snap", "the host has the agent as a snap; remove it with `snap remove amazon-ssm-agent` first"),
+        (
+            "System management is locked",
+            "another package manager runs on the host; run the same command again when it has ended",
+        ),
+        (
+            "nothing provides",
+            "a package that the agent needs is missing, in the host's repositories, too; mend those, or install it",
+        ),
+        (
+            "is not signed",
+            "the host's package manager insists on a signature it trusts; import the packager's key there with `rpm --import`",
+        ),
+        (
+            "ublic key",
+            "the host's package manager does not trust the packager's key; import it there with `rpm --import`",
+        ),
+        ("Unknown job", "the package brought no job for upstart; see /etc/init on the host"),
+        (
+            "snap.amazon-ssm-agent.amazon-ssm-agent.service",
+            "is the snap disabled? Run `snap enable amazon-ssm-agent` on the host, then the same command again",
+        ),
         ("dependency problems", "run `apt-get -f install` on the host, then the same command again"),
     ];
     let known = KNOWN.iter().find(|(sign, _)| lines.iter().any(|line| line.contains(sign)));
@@ -192,13 +247,15 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "see /var/log/amazon/ssm/errors.log on the host, and whether it reaches the SSM endpoint"
                 .to_owned()
         }
-        (None, Step::Start) => "see `journalctl -u amazon-ssm-agent` on the host".to_owned(),
+        (None, Step::Start) => "see `journalctl -u '*amazon-ssm-agent*'` on the host".to_owned(),
         (None, _) => "mend what the lines above say and run the same command again".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use targets::agent::PACKAGED;
+
     use super::*;
     use crate::actions::{Reason, Register, SettleVault, Start, StartReason};
 
@@ -213,15 +270,17 @@ mod tests {
             Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered }),
             Action::Start(Start { reason: StartReason::Changed }),
         ];
-        let command = command(&actions, Some(&key()), Duration::ZERO).unwrap();
-        assert_eq!(command.arguments(), ["settle-vault", "register", "eu-west-1", "", "start"]);
+        let command = command(&actions, &PACKAGED, Some(&key()), Duration::ZERO).unwrap();
+        let agent = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent"];
+        assert_eq!(command.arguments()[..2], agent);
+        assert_eq!(command.arguments()[2..], ["settle-vault", "register", "eu-west-1", "", "start"]);
         assert_eq!(command.secret("activation_code").unwrap().expose_secret(), "a-very-secret-code");
         assert!(!format!("{command:?} {:?}", key()).contains("a-very-secret-code"));
     }
 
     #[test]
     fn a_plan_without_actions_on_the_host_needs_no_command() {
-        assert!(command(&[], None, Duration::ZERO).is_none());
+        assert!(command(&[], &PACKAGED, None, Duration::ZERO).is_none());
     }
 
     #[test]
@@ -232,6 +291,7 @@ mod tests {
             "noise",
             ":done configure",
             ":begin register",
+            ":note waiting for a-very-secret-code",
             "bad a-very-secret-code",
             ":failed register 1",
         ];
@@ -239,7 +299,8 @@ mod tests {
         assert_eq!(heard[0], Heard::Began(Step::Configure));
         assert_eq!(heard[2], Heard::Done);
         assert_eq!(transcript.failed_step(), Some(Step::Register));
-        assert_eq!(transcript.last_lines(), ["bad [code]"]);
+        assert_eq!(heard[4], Heard::Note("waiting for [code]".to_owned()));
+        assert_eq!(transcript.last_lines(), ["waiting for [code]", "bad [code]"]);
         assert_eq!(transcript.done(), 1);
     }
 

@@ -2,13 +2,13 @@
 //! checked on the controller and is checked once more by digest on the host. Its scripts enable and start
 //! the agent at once, which is why the configuration is written first and the agent stopped right after.
 
-use targets::{AgentVersion, PackageFormat};
+use targets::{AgentVersion, PackageTool};
 
 /// Installs or upgrades the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Install {
-    /// dpkg or rpm.
-    pub format: PackageFormat,
+    /// What installs it.
+    pub tool: PackageTool,
     /// Name of the package in the host's staging directory.
     pub file_name: String,
     /// Its SHA-256, in hex.
@@ -23,12 +23,12 @@ impl Install {
     pub(super) fn sentence(&self) -> String {
         match self.replaces {
             Some(before) => format!("upgrade amazon-ssm-agent from {before} to {}", self.version),
-            None => format!("install amazon-ssm-agent {} ({})", self.version, self.format.extension()),
+            None => format!("install amazon-ssm-agent {} ({})", self.version, self.tool.format()),
         }
     }
 
     pub(super) fn shell_arguments(&self) -> Vec<String> {
-        let format = self.format.extension();
-        vec!["install".to_owned(), format.to_owned(), self.file_name.clone(), self.sha256.clone()]
+        let tool = self.tool.name();
+        vec!["install".to_owned(), tool.to_owned(), self.file_name.clone(), self.sha256.clone()]
     }
 }

@@ -1,5 +1,5 @@
-# $1: deb or rpm. $2: name of the file in /var/lib/bootstrap. $3: its SHA-256.
-# shellcheck shell=sh disable=SC2154 # variables come before this file
+# $1: what installs it: dpkg, dnf, yum, zypper or rpm. $2: name of the file in /var/lib/bootstrap. $3: its SHA-256.
+# shellcheck shell=sh
 step_install() {
     file=/var/lib/bootstrap/$2
     if ! echo "$3  $file" | sha256sum -c - >/dev/null 2>&1; then
@@ -7,23 +7,20 @@ step_install() {
         rm -f "$file"
         return 5
     fi
-    was=$(systemctl is-active "$agent_unit" 2>/dev/null)
-    case $1 in
-    deb) install_deb "$file" ;;
-    rpm) rpm -U --replacepkgs "$file" </dev/null ;;
-    esac || {
+    if agent_runs; then ran=yes; else ran=no; fi
+    "install_by_$1" "$file" || {
         status=$?
         # An upgrade stops the agent before it may fail; what was Online must not stay down for that.
-        [ "$was" != active ] || systemctl enable --now "$agent_unit" </dev/null
+        [ $ran = no ] || { agent_enable && agent_start; }
         return "$status"
     }
     rm -rf /var/lib/bootstrap
     # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
-    systemctl stop "$agent_unit" </dev/null
+    agent_stop
 }
 
 # Another package manager may be at work (unattended-upgrades right after boot); it is waited for, never disturbed.
-install_deb() {
+install_by_dpkg() {
     tries=0
     while :; do
         output=$(dpkg --force-confold -i "$1" </dev/null 2>&1)
@@ -32,7 +29,7 @@ install_deb() {
         *"locked by another process"*) [ $tries -lt 60 ] || break ;;
         *) break ;;
         esac
-        [ $tries -gt 0 ] || echo "waiting for another package manager"
+        [ $tries -gt 0 ] || echo ":note waiting for another package manager"
         tries=$((tries + 1))
         sleep 5
     done

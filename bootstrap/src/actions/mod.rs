@@ -8,7 +8,10 @@ mod configure;
 mod install;
 mod register;
 mod start;
+#[cfg(test)]
+mod steps_tests;
 mod tag;
+mod tidy;
 mod upload;
 mod vault;
 
@@ -22,6 +25,7 @@ pub use install::Install;
 pub use register::{Reason, Register};
 pub use start::{Start, StartReason};
 pub use tag::Tag;
+pub use tidy::Tidy;
 pub use upload::Upload;
 pub use vault::SettleVault;
 
@@ -36,6 +40,8 @@ pub enum Action {
     Configure(Configure),
     /// Install the package.
     Install(Install),
+    /// Remove packages that were sent and are not to be installed.
+    Tidy(Tidy),
     /// Register with an activation.
     Register(Register),
     /// Enable the agent and (re)start it.
@@ -52,6 +58,7 @@ impl Action {
             Self::SettleVault(action) => action.sentence(),
             Self::Configure(action) => action.sentence(),
             Self::Install(action) => action.sentence(),
+            Self::Tidy(action) => action.sentence(),
             Self::Register(action) => action.sentence(),
             Self::Start(action) => action.sentence(),
             Self::Tag(action) => action.sentence(),
@@ -63,7 +70,7 @@ impl Action {
         match self {
             Self::Upload(_) => Step::Upload,
             Self::Configure(_) => Step::Configure,
-            Self::Install(_) => Step::Install,
+            Self::Install(_) | Self::Tidy(_) => Step::Install,
             Self::SettleVault(_) | Self::Register(_) => Step::Register,
             Self::Start(_) => Step::Start,
             Self::Tag(_) => Step::Tag,
@@ -76,6 +83,7 @@ impl Action {
             Self::SettleVault(_) => Some(SettleVault::shell_arguments()),
             Self::Configure(_) => Some(Configure::shell_arguments()),
             Self::Install(action) => Some(action.shell_arguments()),
+            Self::Tidy(_) => Some(Tidy::shell_arguments()),
             Self::Register(action) => Some(action.shell_arguments()),
             Self::Start(_) => Some(Start::shell_arguments()),
             Self::Upload(_) | Self::Tag(_) => None,

@@ -7,7 +7,7 @@ step_register() {
         echo "the registration has changed since it was looked at"
         return 7
     fi
-    systemctl stop "$agent_unit" </dev/null || return
+    agent_stop || return
     save_vault && register_patiently "$1"
     status=$?
     if [ $status -eq 0 ] && [ -z "$(instance_in "$vault")" ]; then
@@ -18,7 +18,7 @@ step_register() {
         if [ -d "$saved" ] && restore_vault; then
             echo "the registration from before is back in place: $(instance_in "$vault")"
         fi
-        [ -z "$(instance_in "$vault")" ] || systemctl start "$agent_unit" </dev/null
+        [ -z "$(instance_in "$vault")" ] || agent_start
         return "$status"
     fi
     # The new vault is on the disk before the old one goes.
@@ -29,7 +29,7 @@ step_register() {
 # No timeout(1) around the agent: that would be a second argv with the code in it. It gives up by itself.
 register_patiently() {
     for pause in 5 10 20 ""; do
-        said=$(amazon-ssm-agent -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1)
+        said=$("$agent_binary" -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1)
         status=$?
         echo "$said"
         case $status:$said in

@@ -22,6 +22,10 @@ while [ $# -gt 0 ]; do
         step_settle_vault
         status=$?
         ;;
+    tidy)
+        step_tidy
+        status=$?
+        ;;
     start)
         step_start
         status=$?

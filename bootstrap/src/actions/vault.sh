@@ -3,7 +3,7 @@
 step_settle_vault() {
     rm -rf "$saved.part"
     if [ -z "$(instance_in "$vault")" ] && [ -n "$(instance_in "$saved")" ]; then
-        systemctl stop "$agent_unit" </dev/null
+        agent_stop
         restore_vault
     else
         rm -rf "$saved"

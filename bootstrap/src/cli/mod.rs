@@ -3,10 +3,12 @@
 #![expect(clippy::print_stderr, reason = "messages to the operator end here; data goes out by `say`")]
 
 mod activations;
+mod facts;
 mod history;
 mod inventory;
 mod places;
 mod run;
+mod version;
 
 use std::{
     io::{ErrorKind, Write},
@@ -25,7 +27,7 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Parser)]
 #[command(
     name = "bootstrap",
-    version,
+    disable_version_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     arg_required_else_help = true
@@ -33,6 +35,8 @@ use crate::failure::{Exit, Failure};
 struct Cli {
     #[command(flatten)]
     run: run::Args,
+    #[command(flatten)]
+    version: version::Flags,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -42,6 +46,8 @@ enum Command {
     /// Show the expanded inventory, or the schema of its file
     #[command(subcommand)]
     Inventory(inventory::Command),
+    /// Show what this machine is and whether it can be a managed node
+    Facts(facts::Args),
     /// Show earlier runs: what was done, where, and how it ended
     History(history::Args),
     /// Look after activations that an interrupted run left behind
@@ -61,6 +67,10 @@ enum OutputFormat {
 /// Parses the command line, does what it says, and maps the end to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.version.version {
+        version::run(&cli.version);
+        return ExitCode::SUCCESS;
+    }
     let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(dispatch(cli));
         // A blocked reader of stdin or a slow name lookup must not keep a finished program alive.
@@ -98,6 +108,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     rustls::crypto::ring::default_provider().install_default().ok();
     match cli.command {
         Some(Command::Inventory(command)) => inventory::run(&command),
+        Some(Command::Facts(args)) => facts::run(args).await,
         Some(Command::History(args)) => history::run(&args),
         Some(Command::Activations(command)) => activations::run(command).await,
         None => run::run(cli.run).await,

@@ -13,7 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::backend::{Real, Stores};
+use self::backend::{Connections, Real, Stores};
 use super::{
     OutputFormat,
     places::{self, Places},
@@ -40,8 +40,8 @@ pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsCon
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// File that names environments and hosts
-    // Required, yet optional in type: with a subcommand, which has its own, clap does not ask for it.
-    #[arg(short, long, value_name = "FILE", required = true)]
+    // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
     inventory: Option<PathBuf>,
     /// Connect, look and print what would be done on each host; change nothing, on hosts or in AWS
     #[arg(long)]
@@ -125,7 +125,7 @@ fn prepare(
     Ok(Run {
         id,
         hosts: inventory.hosts.clone(),
-        connector: SshConnector::new(keys, HANDSHAKES),
+        connector: Connections(SshConnector::new(keys, HANDSHAKES)),
         sites,
         activations,
         claims: Claims::default(),

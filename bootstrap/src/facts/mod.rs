@@ -2,12 +2,18 @@
 
 mod parse;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use targets::{AgentVersion, Arch, OsRelease, PackageFormat, ServiceManager};
+use targets::{
+    AgentVersion, Arch, OsRelease, PackageFormat, PackageTool, ServiceManager,
+    agent::{Installation, PACKAGED, SNAP, UPSTART},
+    outputs::ServiceState,
+};
 
 use crate::{
     host::{Command, Script},
-    inventory::{Escalation, HostSpec},
+    inventory::Escalation,
     ssm::ManagedNodeId,
 };
 
@@ -25,16 +31,20 @@ pub struct Facts {
     pub os: OsRelease,
     /// `uname -m`; the kernel's architecture, which need not be the userland's.
     pub kernel_machine: String,
+    /// `getconf LONG_BIT`, of the userland.
+    pub userland_bits: Option<u8>,
     /// `dpkg --print-architecture`, where there is a dpkg.
     pub dpkg_arch: Option<String>,
     /// rpm's `%{_arch}`, where there is an rpm.
     pub rpm_arch: Option<String>,
+    /// The programs that install packages and are there.
+    pub package_tools: Vec<PackageTool>,
     /// What runs as process 1.
     pub service: ServiceManager,
     /// The agent's package.
     pub agent: Agent,
-    /// The agent's unit.
-    pub unit: Unit,
+    /// The agent's unit or job.
+    pub unit: ServiceState,
     /// The registration that the agent's vault holds.
     pub registration: Option<Registration>,
     /// What an interrupted registration left saved beside the vault.
@@ -75,17 +85,8 @@ pub enum Agent {
     Broken,
     /// Installed by dpkg or rpm.
     Installed(AgentVersion),
-    /// Installed as a snap.
-    Snap,
-}
-
-/// The agent's unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unit {
-    /// It runs.
-    pub active: bool,
-    /// It starts at boot.
-    pub enabled: bool,
+    /// Installed as a snap; without a version if neither `snap` nor the snap itself names one.
+    Snap(Option<AgentVersion>),
 }
 
 /// What the vault says.
@@ -117,12 +118,13 @@ pub struct FreeSpace {
 
 impl Facts {
     /// The command that collects them.
-    pub fn probe(host: &HostSpec) -> Command {
-        let escalation = match host.escalation {
+    pub fn probe(escalation: Escalation, limit: Duration) -> Command {
+        let escalation = match escalation {
             Escalation::Sudo => "sudo",
             Escalation::None => "none",
         };
-        Command::new(&PROBE, vec![escalation.to_owned()], host.limits.command).as_login_user()
+        let arguments = [escalation, PACKAGED.unit, SNAP.unit, UPSTART.unit].map(str::to_owned);
+        Command::new(&PROBE, arguments.to_vec(), limit).as_login_user()
     }
 
     /// Reads what the probe printed; `now` is the controller's time when its answer was complete.
@@ -136,6 +138,20 @@ impl Facts {
             (Some(registration), _) | (None, SavedVault::Left(Some(registration))) => Some(registration),
             (None, _) => None,
         }
+    }
+
+    /// What the agent's unit, binary and files are called here, installed or once it is.
+    pub fn installation(&self) -> &'static Installation {
+        match (self.agent, self.service) {
+            (Agent::Snap(_), _) => &SNAP,
+            (_, ServiceManager::Upstart) => &UPSTART,
+            _ => &PACKAGED,
+        }
+    }
+
+    /// What installs a package here.
+    pub fn package_tool(&self) -> Result<PackageTool, targets::Unsupported> {
+        self.os.package_tool().map(|own| own.among(&self.package_tools))
     }
 
     /// The userland's architecture, by its package manager: a 64-bit kernel may carry a 32-bit userland.

@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use targets::{OsRelease, ServiceManager};
+use targets::{
+    Arch, OsRelease, ServiceManager,
+    outputs::{PackageState, ServiceState, dpkg, rpm, snap, systemd, upstart},
+};
 
-use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault, Unit};
+use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault};
 use crate::ssm::ManagedNodeId;
 
 /// An answer that is no set of facts.
@@ -43,25 +46,29 @@ impl FactsError {
     }
 }
 
-/// Single values by key, and the lines of files by name.
+/// Single values by key; the lines of files and of what programs printed, by name; and what is said repeatedly.
 struct Answer<'a> {
     values: BTreeMap<&'a str, &'a str>,
+    texts: BTreeMap<&'a str, String>,
     staged: Vec<String>,
-    os: String,
-    config: String,
+    tools: Vec<&'a str>,
 }
 
 impl<'a> Answer<'a> {
     fn read(text: &'a str) -> Self {
         let mut answer =
-            Self { values: BTreeMap::new(), staged: Vec::new(), os: String::new(), config: String::new() };
+            Self { values: BTreeMap::new(), texts: BTreeMap::new(), staged: Vec::new(), tools: Vec::new() };
         for line in text.lines() {
             // A file's line comes first: it may hold any `=`, while no key holds a `|`.
             let (key, rest) = line.split_at(line.find(['|', '=']).unwrap_or(line.len()));
             match (key, rest.get(..1), rest.get(1..)) {
-                ("os", Some("|"), Some(content)) => push_line(&mut answer.os, content),
-                ("config", Some("|"), Some(content)) => push_line(&mut answer.config, content),
+                (name, Some("|"), Some(content)) => {
+                    let text = answer.texts.entry(name).or_default();
+                    text.push_str(content);
+                    text.push('\n');
+                }
                 ("staged", Some("="), Some(name)) => answer.staged.push(name.to_owned()),
+                ("tool", Some("="), Some(name)) => answer.tools.push(name),
                 (key, Some("="), Some(value)) => {
                     answer.values.insert(key, value.trim());
                 }
@@ -69,6 +76,11 @@ impl<'a> Answer<'a> {
             }
         }
         answer
+    }
+
+    /// The lines of a file or a program; none is no text.
+    fn text(&self, name: &str) -> &str {
+        self.texts.get(name).map_or("", String::as_str)
     }
 
     /// A value that is there and not empty.
@@ -90,29 +102,24 @@ impl<'a> Answer<'a> {
     }
 }
 
-fn push_line(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
-}
-
 pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
     let answer = Answer::read(text);
     if answer.get("end") != Some("yes") {
         return Err(FactsError::CutOff { lines: text.lines().count() });
     }
+    let service = service(&answer)?;
     let clock: i64 = answer.number("clock")?.unwrap_or_else(|| now.as_second());
     Ok(Facts {
         root: root(&answer),
-        os: OsRelease::parse(&answer.os),
+        os: OsRelease::parse(answer.text("os")),
         kernel_machine: answer.get("kernel.machine").unwrap_or("unknown").to_owned(),
+        userland_bits: answer.get("userland.bits").and_then(Arch::long_bit),
         dpkg_arch: answer.get("dpkg.arch").map(str::to_owned),
         rpm_arch: answer.get("rpm.arch").map(str::to_owned),
-        service: service(&answer)?,
+        package_tools: answer.tools.iter().filter_map(|name| name.parse().ok()).collect(),
+        service,
         agent: agent(&answer),
-        unit: Unit {
-            active: answer.get("unit.ActiveState") == Some("active"),
-            enabled: answer.get("unit.UnitFileState") == Some("enabled"),
-        },
+        unit: service_state(service, answer.text("service.state")),
         registration: answer.registration("vault.instance", "vault.region")?,
         saved_vault: match answer.get("vault.saved") {
             Some(_) => SavedVault::Left(answer.registration("vault.saved.instance", "vault.saved.region")?),
@@ -120,7 +127,7 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
         },
         credentials_of: credentials_of(&answer, now),
         machine_id: answer.get("machine-id").map(str::to_owned),
-        config: answer.get("config").map(|_| answer.config.clone()),
+        config: answer.get("config").map(|_| answer.text("config").to_owned()),
         free: FreeSpace {
             // df(1) has words of its own for file systems without a size.
             state_kib: answer.number("free.state").unwrap_or_default(),
@@ -151,23 +158,28 @@ fn service(answer: &Answer<'_>) -> Result<ServiceManager, FactsError> {
     name.parse().map_err(|_| FactsError::Value { key: "service", value: name.to_owned() })
 }
 
-/// dpkg says `installed 3.3.987.0`, or another state for a package whose install was cut off; rpm the version alone.
-fn agent(answer: &Answer<'_>) -> Agent {
-    if answer.get("snap.agent").is_some() {
-        return Agent::Snap;
+fn service_state(manager: ServiceManager, text: &str) -> ServiceState {
+    match manager {
+        ServiceManager::Systemd => systemd::service_state(text),
+        ServiceManager::Upstart => upstart::service_state(text),
+        ServiceManager::OpenRc | ServiceManager::SysV | ServiceManager::None => ServiceState::default(),
     }
-    let installed = |text: &str| text.parse().map_or(Agent::Broken, Agent::Installed);
-    match (
-        answer.get("dpkg.agent").map(|text| text.split_once(' ').unwrap_or((text, ""))),
-        answer.get("rpm.agent"),
-    ) {
-        (Some(("installed", version)), _) => match targets::AgentVersion::from_package(version) {
-            Ok(version) => Agent::Installed(version),
-            Err(_) => Agent::Broken,
-        },
-        (None | Some(("not-installed" | "config-files", _)), Some(version)) => installed(version),
-        (None | Some(("not-installed" | "config-files", _)), None) => Agent::Absent,
-        (Some(_), _) => Agent::Broken,
+}
+
+/// The snap counts before a package: the package's scripts refuse to be run beside it.
+fn agent(answer: &Answer<'_>) -> Agent {
+    if answer.get("snap").is_some() {
+        let listed = snap::listed_version(answer.text("snap.list"));
+        return Agent::Snap(listed.or_else(|| snap::version_in_meta(answer.text("snap.meta"))));
+    }
+    let state = match dpkg::package_state(answer.get("dpkg.agent").unwrap_or_default()) {
+        PackageState::Absent => rpm::package_state(answer.text("rpm.agent")),
+        known => known,
+    };
+    match state {
+        PackageState::Absent => Agent::Absent,
+        PackageState::Broken => Agent::Broken,
+        PackageState::Installed(version) => Agent::Installed(version),
     }
 }
 
@@ -178,8 +190,8 @@ mod tests {
     use super::*;
 
     const FRESH: &str = "root=yes\nuser=root\nkernel.machine=aarch64\nuserland.bits=32\nos|ID=debian\nos|VERSION_ID=\"12\"\n\
-        clock=1700000007\ndpkg.arch=armhf\ndpkg.agent=\nservice=systemd\nunit.LoadState=not-found\n\
-        unit.ActiveState=inactive\nfree.state=1000\nfree.system=2000\nvault.instance=\nvault.region=\nend=yes\n";
+        clock=1700000007\ndpkg.arch=armhf\ndpkg.agent=\nservice=systemd\nservice.state|ActiveState=inactive\n\
+        service.state|UnitFileState=\nfree.state=1000\nfree.system=2000\nvault.instance=\nvault.region=\nend=yes\n";
 
     fn parsed(text: &str) -> Result<Facts, FactsError> {
         Facts::parse(text, Timestamp::from_second(1_700_000_000).unwrap())
@@ -195,7 +207,7 @@ mod tests {
     #[test]
     fn a_fresh_host_has_no_agent_no_unit_and_no_registration() {
         let facts = parsed(FRESH).unwrap();
-        assert_eq!((facts.agent, facts.unit), (Agent::Absent, Unit::default()));
+        assert_eq!((facts.agent, facts.unit), (Agent::Absent, ServiceState::default()));
         assert_eq!((facts.registration, facts.saved_vault, facts.config), (None, SavedVault::None, None));
         assert_eq!(facts.clock_ahead_seconds, 7);
     }
@@ -241,8 +253,49 @@ mod tests {
         assert_eq!(agent("dpkg.agent=installed 3.3.987.0-1"), installed);
         assert_eq!(agent("dpkg.agent=half-configured 3.3.987.0-1"), Agent::Broken);
         assert_eq!(agent("dpkg.agent=config-files 3.3.987.0-1"), Agent::Absent);
-        assert_eq!(agent("rpm.agent=3.3.987.0"), installed);
-        assert_eq!(agent("dpkg.agent=installed 3.3.987.0-1\nsnap.agent=yes"), Agent::Snap);
+        assert_eq!(agent("rpm.agent|3.3.987.0"), installed);
+        assert_eq!(agent("rpm.agent|package amazon-ssm-agent is not installed"), Agent::Absent);
+    }
+
+    #[test]
+    fn a_snap_counts_before_a_package_and_names_its_version_itself_if_snap_does_not() {
+        let facts = |lines: &str| {
+            parsed(
+                &FRESH.replace("dpkg.agent=", &format!("dpkg.agent=installed 3.3.1.0-1\nsnap=yes\n{lines}")),
+            )
+            .unwrap()
+        };
+        let version = Some("3.3.987.0".parse().unwrap());
+        let listed =
+            facts("snap.list|Name  Version\nsnap.list|amazon-ssm-agent  3.3.987.0  9881  latest/stable");
+        assert_eq!(listed.agent, Agent::Snap(version));
+        assert_eq!(listed.installation().unit, "snap.amazon-ssm-agent.amazon-ssm-agent.service");
+        assert_eq!(facts("snap.meta|name: x\nsnap.meta|version: 3.3.987.0").agent, Agent::Snap(version));
+        assert_eq!(facts("").agent, Agent::Snap(None));
+    }
+
+    #[test]
+    fn a_job_of_upstart_is_read_as_upstart_prints_it() {
+        let text = FRESH.replace("service=systemd", "service=upstart").replace(
+            "service.state|ActiveState=inactive",
+            "service.state|amazon-ssm-agent start/running, process 7",
+        );
+        let facts = parsed(&text).unwrap();
+        assert_eq!(facts.unit, ServiceState { active: true, enabled: true });
+        assert_eq!(facts.installation().unit, "amazon-ssm-agent");
+    }
+
+    #[test]
+    fn the_package_tool_is_the_distributions_own_if_it_is_there() {
+        let tool = |lines: &str| {
+            parsed(&FRESH.replace("os|ID=debian\nos|VERSION_ID=\"12\"", lines))
+                .unwrap()
+                .package_tool()
+                .unwrap()
+        };
+        let rocky = "os|ID=rocky\nos|VERSION_ID=9.4\ntool=rpm";
+        assert_eq!(tool(&format!("{rocky}\ntool=yum\ntool=dnf")), targets::PackageTool::Dnf);
+        assert_eq!(tool(rocky), targets::PackageTool::Rpm);
     }
 
     #[test]
@@ -285,7 +338,8 @@ mod tests {
 
     #[test]
     fn the_probe_runs_on_this_machine_and_is_understood() {
-        let program = format!("set -- none\n{}", super::super::PROBE.text);
+        let program =
+            format!("set -- none agent.service snap.agent.service agent\n{}", super::super::PROBE.text);
         let output = std::process::Command::new("sh").args(["-c", &program]).output().unwrap();
         let facts = Facts::parse(&String::from_utf8_lossy(&output.stdout), Timestamp::now()).unwrap();
         let uname = std::process::Command::new("uname").arg("-m").output().unwrap();

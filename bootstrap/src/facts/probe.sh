@@ -1,12 +1,14 @@
 # Prints what a host is, one `key=value` a line, for facts/parse.rs. Changes nothing.
-# $1 is how the login user becomes root: sudo or none. Files are printed with `name|` before each line.
+# $1 is how the login user becomes root: sudo or none. $2, $3, $4 are what the agent's service is called: from a
+# package, as a snap, under upstart. Files and what other programs print have `name|` before each line.
 # shellcheck shell=sh
-PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH:/snap/bin
 LC_ALL=C
 export PATH LC_ALL
 
 ssm=/var/lib/amazon/ssm
-unit=amazon-ssm-agent.service
+snap=/snap/amazon-ssm-agent/current
+unit=$2
 
 # Root sees everything; so the login user hands the same script over, on stdin, to keep it out of sudo's log.
 if [ "$(id -u)" != 0 ] && [ "$1" = sudo ]; then
@@ -27,14 +29,25 @@ else
     echo root=no
 fi
 
+# What a run that lost its connection is still at work on would be planned again. If it takes longer, its own lock holds
+# the next command up and says so.
+for lock in /run/bootstrap.lock /var/run/bootstrap.lock; do
+    if [ "$(id -u)" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
+        flock -s -w 60 $lock true
+        break
+    fi
+done
+
 say() { printf '%s=%s\n' "$1" "$2"; }
 # A last line without a line end would swallow the next fact.
 show() { [ -r "$2" ] && sed "s/^/$1|/" "$2" && echo; }
+quote() { sed "s/^/$1|/" && echo; }
 # A value of a flat JSON file, without showing the file: the vault's holds a private key.
 json_value() { sed -n "s/.*\"$2\" *: *\"\([^\"]*\)\".*/\1/p" "$1" 2>/dev/null | head -n 1; }
 free_kib() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
 
 say kernel.machine "$(uname -m)"
+say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
 if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
 [ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
 say clock "$(date +%s)"
@@ -45,17 +58,31 @@ if command -v dpkg >/dev/null 2>&1; then
 fi
 if command -v rpm >/dev/null 2>&1; then
     say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
-    say rpm.agent "$(rpm -q --qf '%{VERSION}' amazon-ssm-agent 2>/dev/null | grep '^[0-9]')"
+    rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
 fi
-[ -e /snap/amazon-ssm-agent/current ] && say snap.agent yes
+for tool in dpkg dnf yum zypper rpm; do
+    command -v $tool >/dev/null 2>&1 && say tool $tool
+done
+# A snap that is disabled has no `current`, but its file.
+if [ -e $snap ] || ls /var/lib/snapd/snaps/amazon-ssm-agent_*.snap >/dev/null 2>&1; then
+    say snap yes
+    unit=$3
+    command -v snap >/dev/null 2>&1 && snap list amazon-ssm-agent 2>/dev/null | quote snap.list
+    show snap.meta $snap/meta/snap.yaml
+fi
 
 if [ -d /run/systemd/system ]; then
     say service systemd
-    systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | sed 's/^/unit./'
+    systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | quote service.state
 elif [ -d /run/openrc ]; then
     say service openrc
 elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
-    if command -v initctl >/dev/null 2>&1; then say service upstart; else say service sysv; fi
+    if command -v initctl >/dev/null 2>&1; then
+        say service upstart
+        initctl status "$4" 2>&1 | quote service.state
+    else
+        say service sysv
+    fi
 else
     say service none
 fi

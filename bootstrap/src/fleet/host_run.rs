@@ -122,7 +122,8 @@ impl<B: Backend> HostRun<B> {
 
     async fn observe(&mut self, host: &mut Machine<B>, step: Step) -> Result<Facts, Outcome> {
         self.show(step).await;
-        let output = self.exec(host, &Facts::probe(&self.spec), step, &mut |_| {}).await?;
+        let probe = Facts::probe(self.spec.escalation, self.spec.limits.command);
+        let output = self.exec(host, &probe, step, &mut |_| {}).await?;
         Facts::parse(&output.stdout, Timestamp::now()).map_err(|error| Outcome::Failed {
             step,
             why: format!("the host's facts cannot be read: {error}"),

@@ -1,17 +1,21 @@
 //! The seam between the work and a machine: one trait with one method. SSH implements it for the
-//! fleet, a model implements it for tests; the steps know neither.
+//! fleet, [`LocalHost`] for the machine this program runs on, a model for tests; the steps know none of them.
 //!
 //! A command is always a script of ours, sent on stdin together with its arguments, its secrets and
 //! its payload. The command line on the host is therefore constant, whatever the login shell is, and
 //! `ps` on the host shows none of it.
 
+mod capture;
 mod command;
+mod local;
 
 use std::{future::Future, time::Duration};
 
 use crate::inventory::HostSpec;
 
+pub(crate) use capture::Capture;
 pub use command::{Command, Privilege, Script, quote};
+pub use local::LocalHost;
 
 /// A machine on which commands run.
 pub trait Host: Send {
@@ -61,6 +65,10 @@ pub struct Output {
 pub const STDOUT_LIMIT_BYTES: usize = 1 << 20;
 /// Enough for the last lines of a package manager.
 pub const STDERR_LIMIT_BYTES: usize = 16 << 10;
+
+/// A daemon that a command leaves behind may hold its stdout open for ever. Once the exit status is
+/// there, silence this long is the end.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
 /// A command that did not come to an end that we saw; the host may be in doubt.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,8 @@ pub struct Base {
     pub directory: PathBuf,
     /// The operator's home directory, if there is one.
     pub home: Option<PathBuf>,
+    /// Who the operator is on this machine.
+    pub user: String,
 }
 
 impl Base {
@@ -26,7 +28,11 @@ impl Base {
     #[must_use]
     pub fn of(inventory: &Path) -> Self {
         let directory = inventory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Self { directory: directory.unwrap_or(Path::new(".")).to_owned(), home: std::env::home_dir() }
+        Self {
+            directory: directory.unwrap_or(Path::new(".")).to_owned(),
+            home: std::env::home_dir(),
+            user: operator(),
+        }
     }
 
     fn resolve(&self, text: &At<String>, findings: &mut Findings<'_>) -> Option<PathBuf> {
@@ -136,6 +142,12 @@ impl Unusable {
             Self::Unreadable(error) => format!("can't be read: {error}"),
         }
     }
+}
+
+/// The operator's name; only for messages and for nodes' names.
+pub fn operator() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "this user".to_owned())
 }
 
 fn open(path: &Path) -> Result<(), Unusable> {

@@ -1,23 +1,18 @@
 //! From a roster to hosts: the layers of settings are folded into one, and what must be unique is compared.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     environments::Environments,
     model::{Environment, Escalation, GroupName, HostKeyPolicy, HostName, HostSpec, Limits},
     problems::Findings,
     roster::{Draft, Roster},
+    routes::{Place, Route, Unique},
     settings::{Conflict, GroupLayer, Layers, Settings},
     spans::{At, Table},
     tags::{self, MOST_TAGS},
 };
 
-const SSH_PORT: u16 = 22;
 const CONNECT: Duration = Duration::from_secs(15);
 const COMMAND: Duration = Duration::from_mins(10);
 const HOST: Duration = Duration::from_mins(30);
@@ -29,6 +24,8 @@ pub(super) struct Sources<'s> {
     pub(super) groups: &'s [(&'s str, Settings<'s>)],
     pub(super) hosts: &'s [Settings<'s>],
     pub(super) environments: &'s Environments<'s>,
+    /// Who runs this program.
+    pub(super) operator: &'s str,
 }
 
 /// Every host of a roster; those with problems are missing.
@@ -39,9 +36,8 @@ pub(super) fn build(
 ) -> Vec<Arc<HostSpec>> {
     let mut conflicts = BTreeSet::new();
     let mut hosts = Vec::new();
-    let mut taken: HashMap<(String, u16), usize> = HashMap::new();
-    let mut repeated = BTreeSet::new();
-    for (index, draft) in roster.drafts.iter().enumerate() {
+    let mut unique = Unique::default();
+    for draft in &roster.drafts {
         let groups = draft.groups.iter().filter_map(|index| sources.groups.get(*index));
         let mut layers = Layers {
             host: draft.entry.and_then(|index| sources.hosts.get(index)),
@@ -49,14 +45,10 @@ pub(super) fn build(
             defaults: sources.defaults,
             conflicts: Vec::new(),
         };
-        let port = layers.pick("port", |settings| settings.port.as_ref()).map_or(SSH_PORT, |port| port.value);
-        let first = *taken.entry((canonical(&draft.address), port)).or_insert(index);
-        if let Some(other) = roster.drafts.get(first).filter(|_| first != index)
-            && repeated.insert((other.origin.span, draft.origin.span))
-        {
-            report_same_address(draft, other, port, findings);
-        }
-        hosts.extend(host(draft, port, &mut layers, sources.environments, findings).map(Arc::new));
+        let place = Place::of(draft, &mut layers, findings);
+        unique.check(&place, draft, findings);
+        let route = Route::to(&place, draft, &mut layers, sources.operator, findings);
+        hosts.extend(host(draft, route, &mut layers, sources.environments, findings).map(Arc::new));
         for conflict in layers.conflicts {
             if conflicts.insert((conflict.key.to_owned(), conflict.groups, conflict.span)) {
                 report_conflict(conflict, &draft.name, findings);
@@ -68,28 +60,11 @@ pub(super) fn build(
 
 fn host<'s>(
     draft: &Draft<'_>,
-    port: u16,
+    route: Option<Route>,
     layers: &mut Layers<'s>,
     environments: &'s Environments<'s>,
     findings: &mut Findings<'_>,
 ) -> Option<HostSpec> {
-    let written = &draft.origin.value;
-    let mut lacks = |key: &str, hint: &str| {
-        if !findings.is_doubtful(key) {
-            findings.add(draft.origin.span, format!("host `{written}` has no `{key}`"), hint);
-        }
-    };
-    let user = layers.pick("user", |settings| settings.user.as_ref());
-    if user.is_none() {
-        lacks("user", "add `user` to [defaults], to one of its groups, or to the host");
-    }
-    let identities = layers.pick("identity", |settings| settings.identities.as_ref());
-    if identities.is_none() {
-        lacks(
-            "identity",
-            "add `identity`, the private key's file, to [defaults], to one of its groups, or to the host",
-        );
-    }
     let limits = Limits {
         connect: layers
             .pick("limits.connect", |settings| settings.connect.as_ref())
@@ -103,12 +78,14 @@ fn host<'s>(
     let host_key = layers.pick("host_key", |settings| settings.host_key.as_ref());
     let known_hosts = layers.pick("known_hosts", |settings| settings.known_hosts.as_ref());
     let (environment, of_environment) = environment(draft, layers, environments, findings)?;
+    let Route { connection, address, port, user, identities } = route?;
     let host = HostSpec {
         name: HostName(draft.name.clone()),
-        address: draft.address.clone(),
+        connection,
+        address,
         port,
-        user: user?.value.clone(),
-        identities: identities?.value.clone(),
+        user,
+        identities,
         escalation: escalation.map_or(Escalation::Sudo, |escalation| escalation.value),
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),
@@ -169,27 +146,6 @@ fn check_tags(host: &HostSpec, origin: &At<String>, findings: &mut Findings<'_>)
             format!("change `instance_name` in [environments.{environment}]: {}", refusal.hint),
         );
     }
-}
-
-// One spelling per address, as far as that can be told without asking DNS.
-fn canonical(address: &str) -> String {
-    match address.parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().to_string(),
-        Err(_) => address.to_ascii_lowercase(),
-    }
-}
-
-fn report_same_address(draft: &Draft<'_>, other: &Draft<'_>, port: u16, findings: &mut Findings<'_>) {
-    let line = findings.line(other.origin.span);
-    let what = format!(
-        "host `{}` has the address of `{}` in line {line}: {} port {port}",
-        draft.name, other.name, draft.address
-    );
-    findings.add(
-        draft.address_origin,
-        what,
-        "one host would be enrolled twice: remove one, or correct its address",
-    );
 }
 
 fn report_conflict(conflict: Conflict<'_>, host: &str, findings: &mut Findings<'_>) {

@@ -4,7 +4,7 @@
 //! the program only ever sees an [`Inventory`], which cannot be built from a file with a problem in it.
 //!
 //! The way of a file: TOML with spans (`syntax`), compared with the `schema` (`shape`), read into the types that the
-//! schema comes from (`raw`), given meaning (`settings`, `environments`, `roster`, `hosts`), and then a `model`. Each
+//! schema comes from (`raw`), given meaning (`settings`, `environments`, `roster`, `routes`, `hosts`), and then a `model`. Each
 //! step reports all that it finds and hands on the rest.
 
 mod addresses;
@@ -17,6 +17,7 @@ mod problems;
 mod ranges;
 mod raw;
 mod roster;
+mod routes;
 mod schema;
 mod settings;
 mod shape;
@@ -30,7 +31,7 @@ mod tests;
 
 use std::path::Path;
 
-pub use files::Base;
+pub use files::{Base, operator};
 pub use model::*;
 pub use problems::{Place, Problem, Problems};
 pub use schema::schema;
@@ -120,8 +121,13 @@ fn give_meaning(
         }
     }
     let roster = Roster::read(&raw.hosts, &raw.groups, findings);
-    let sources =
-        Sources { defaults: &defaults, groups: &groups, hosts: &of_hosts, environments: &environments };
+    let sources = Sources {
+        defaults: &defaults,
+        groups: &groups,
+        hosts: &of_hosts,
+        environments: &environments,
+        operator: &base.user,
+    };
     let hosts = hosts::build(&roster, &sources, findings);
     Some(Inventory {
         path: path.to_owned(),

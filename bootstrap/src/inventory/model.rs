@@ -76,11 +76,13 @@ pub struct Inventory {
 pub struct HostSpec {
     /// Its name.
     pub name: HostName,
-    /// DNS name or IP address to connect to.
+    /// How it is reached. Of a local host, the fields about SSH say nothing.
+    pub connection: Connection,
+    /// DNS name or IP address to connect to; `localhost` for the local host.
     pub address: String,
     /// SSH port.
     pub port: u16,
-    /// Login user.
+    /// Login user; for the local host, who runs this program.
     pub user: String,
     /// Private key files, tried in order; they exist and were readable when the inventory was read.
     pub identities: Vec<PathBuf>,
@@ -98,6 +100,16 @@ pub struct HostSpec {
     pub known_hosts: Vec<PathBuf>,
     /// Time limits.
     pub limits: Limits,
+}
+
+/// How a host is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connection {
+    /// By SSH.
+    Ssh,
+    /// It is the machine that this program runs on.
+    Local,
 }
 
 /// How the login user becomes root (`become` in the file).
@@ -218,6 +230,16 @@ pub struct PackageWish {
     pub sha256: Option<String>,
 }
 
+impl PackageWish {
+    /// Whether the operator chose the package: by its digest, its version, or a source of their own. AWS's newest is
+    /// no choice but what there is.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        let newest = [None, Some("aws"), Some("aws:latest"), Some("aws:stable")];
+        self.sha256.is_some() || !newest.contains(&self.source.as_deref())
+    }
+}
+
 /// How far a package must be proven by an OpenPGP signature.
 #[derive(
     Clone,
@@ -263,6 +285,7 @@ impl HostSpec {
         };
         Self {
             name: HostName(name.to_owned()),
+            connection: Connection::Ssh,
             address: "127.0.0.1".to_owned(),
             port: 22,
             user: "admin".to_owned(),

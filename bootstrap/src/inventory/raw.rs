@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    model::{Escalation, VerifyWish},
+    model::{Connection, Escalation, VerifyWish},
     spans::{At, Strings, Table},
 };
 
@@ -37,6 +37,9 @@ macro_rules! with_settings {
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {
             $($(#[$inner])* pub(super) $field: $type,)*
+            /// How a host is reached: "ssh" (the default), or "local" for the machine that bootstrap itself runs on; at
+            /// most one host is local, and what is said of SSH is not for it.
+            pub(super) connection: Option<At<Connection>>,
             /// Login user.
             pub(super) user: Option<At<String>>,
             /// SSH port; 22 if nothing says otherwise.
@@ -67,6 +70,7 @@ macro_rules! with_settings {
         impl $name {
             pub(super) fn settings(&self) -> RawSettings<'_> {
                 RawSettings {
+                    connection: self.connection.as_ref(),
                     user: self.user.as_ref(),
                     port: self.port.as_ref(),
                     identity: self.identity.as_ref(),
@@ -123,6 +127,7 @@ with_settings! {
 /// The settings of one layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawSettings<'a> {
+    pub(super) connection: Option<&'a At<Connection>>,
     pub(super) user: Option<&'a At<String>>,
     pub(super) port: Option<&'a At<u16>>,
     pub(super) identity: Option<&'a Strings>,

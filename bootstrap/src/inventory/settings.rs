@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     addresses,
     files::Base,
-    model::{Escalation, HostKeyPolicy},
+    model::{Connection, Escalation, HostKeyPolicy},
     problems::Findings,
     raw::RawSettings,
     spans::{At, Span, Table},
@@ -16,6 +16,7 @@ use super::{
 /// One layer. A value that was refused is absent; nothing is made of an inventory with problems.
 #[derive(Debug)]
 pub(super) struct Settings<'r> {
+    pub(super) connection: Option<At<Connection>>,
     pub(super) user: Option<At<String>>,
     pub(super) port: Option<At<u16>>,
     pub(super) identities: Option<At<Vec<PathBuf>>>,
@@ -43,6 +44,7 @@ impl<'r> Settings<'r> {
             connect: limit(&raw.limits.connect),
             command: limit(&raw.limits.command),
             host: limit(&raw.limits.host),
+            connection: raw.connection.cloned(),
             user: raw.user.cloned(),
             port: raw.port.cloned(),
             identities: raw
@@ -59,6 +61,21 @@ impl<'r> Settings<'r> {
             }),
             tags: raw.tags,
         }
+    }
+}
+
+impl Settings<'_> {
+    /// What is said here of SSH, and where.
+    pub(super) fn about_ssh(&self) -> impl Iterator<Item = (&'static str, Span)> {
+        let all = [
+            ("port", self.port.as_ref().map(|value| value.span)),
+            ("user", self.user.as_ref().map(|value| value.span)),
+            ("identity", self.identities.as_ref().map(|value| value.span)),
+            ("host_key", self.host_key.as_ref().map(|value| value.span)),
+            // The default has no place in the file.
+            ("known_hosts", self.known_hosts.as_ref().map(|value| value.span).filter(|span| span.end > 0)),
+        ];
+        all.into_iter().filter_map(|(key, span)| Some((key, span?)))
     }
 }
 
@@ -115,6 +132,11 @@ impl<'s> Layers<'s> {
             }
         }
         of_groups.map(|(_, value)| value).or_else(|| get(self.defaults))
+    }
+
+    /// Every layer, the host's own first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'s Settings<'s>> {
+        self.host.into_iter().chain(self.groups.iter().map(|group| group.settings)).chain([self.defaults])
     }
 
     /// The tags that hold: defaults, environment, groups, host, the later ones winning.

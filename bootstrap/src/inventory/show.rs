@@ -10,7 +10,7 @@ use jiff::fmt::friendly::SpanPrinter;
 use serde_json::{Value, json};
 
 use super::model::{
-    ActivationSource, Environment, Escalation, HostKeyPolicy, HostSpec, Inventory, TextSource,
+    ActivationSource, Connection, Environment, Escalation, HostKeyPolicy, HostSpec, Inventory, TextSource,
 };
 
 impl Inventory {
@@ -47,15 +47,13 @@ impl Inventory {
         let mut hosts =
             table(&["HOST", "LOGIN", "BECOME", "ENVIRONMENT", "GROUPS", "HOST KEY", "NAME", "TAGS"]);
         for host in &self.hosts {
-            let address =
-                if host.address.contains(':') { format!("[{}]", host.address) } else { host.address.clone() };
             hosts.add_row([
                 host.name.to_string(),
-                format!("{}@{address}:{}", host.user, host.port),
+                login_text(host),
                 escalation_text(host.escalation).to_owned(),
                 host.environment.name.to_string(),
                 list(host.groups.iter().map(ToString::to_string)),
-                host_key_text(&host.host_key).to_owned(),
+                by_ssh(host).map_or("-", |host| host_key_text(&host.host_key)).to_owned(),
                 host.environment.instance_name.render(host),
                 list(host.tags.iter().map(|(key, value)| format!("{key}={value}"))),
             ]);
@@ -100,6 +98,19 @@ fn activation_text(activation: &ActivationSource) -> String {
         ActivationSource::Create { expires_in } => format!("created, {}", duration(*expires_in)),
         ActivationSource::Given { id: TextSource::Plain(id), .. } => format!("given, {id}"),
         ActivationSource::Given { .. } => "given".to_owned(),
+    }
+}
+
+/// A host whose settings about SSH say something.
+fn by_ssh(host: &HostSpec) -> Option<&HostSpec> {
+    (host.connection == Connection::Ssh).then_some(host)
+}
+
+fn login_text(host: &HostSpec) -> String {
+    match (host.connection, host.address.contains(':')) {
+        (Connection::Local, _) => "local".to_owned(),
+        (Connection::Ssh, true) => format!("{}@[{}]:{}", host.user, host.address, host.port),
+        (Connection::Ssh, false) => format!("{}@{}:{}", host.user, host.address, host.port),
     }
 }
 
@@ -158,19 +169,21 @@ fn environment_json(environment: &Environment) -> Value {
 }
 
 fn host_json(host: &HostSpec) -> Value {
+    let ssh = by_ssh(host);
     json!({
         "name": host.name,
-        "address": host.address,
-        "port": host.port,
-        "user": host.user,
+        "connection": host.connection,
+        "address": ssh.map(|host| &host.address),
+        "port": ssh.map(|host| host.port),
+        "user": ssh.map(|host| &host.user),
         "identity": all_shown(&host.identities),
         "become": host.escalation,
         "environment": host.environment.name,
         "groups": host.groups,
         "instance_name": host.environment.instance_name.render(host),
         "tags": host.tags,
-        "host_key": host_key_text(&host.host_key),
-        "known_hosts": all_shown(&host.known_hosts),
+        "host_key": ssh.map(|host| host_key_text(&host.host_key)),
+        "known_hosts": ssh.map(|host| all_shown(&host.known_hosts)).unwrap_or_default(),
         "limits": {
             "connect": duration(host.limits.connect),
             "command": duration(host.limits.command),

@@ -1,6 +1,6 @@
 //! Why a host is left as it is: what was found, and what its operator can do.
 
-use targets::{Arch, PackageFormat, ServiceManager};
+use targets::{AgentVersion, Arch, PackageFormat, ServiceManager};
 
 use crate::{actions::ConfigureError, facts::Root, ssm::ManagedNodeId};
 
@@ -16,9 +16,14 @@ pub enum Refusal {
     /// The agent's package brings no service for what starts services here.
     #[error("{1}")]
     ServiceManager(ServiceManager, &'static str),
-    /// The agent is there as a snap.
-    #[error("the agent is installed as a snap")]
-    Snap,
+    /// The agent is there as a snap, and older than the inventory wants it.
+    #[error("the agent is installed as a snap{}, the inventory wants {wanted}", .found.map(|found| format!(" of version {found}")).unwrap_or_default())]
+    OlderSnap {
+        /// The snap's version, if it is known.
+        found: Option<AgentVersion>,
+        /// The package's.
+        wanted: AgentVersion,
+    },
     /// The package manager did not say an architecture we know.
     #[error("the architecture of its userland is not known ({} package manager, kernel {machine})", .format.extension())]
     Architecture {
@@ -115,7 +120,9 @@ impl Refusal {
             Self::Distribution(_) | Self::ServiceManager(..) => {
                 "take the host out of the inventory, or move it to a distribution that AWS supports for the agent".to_owned()
             }
-            Self::Snap => "remove it with `snap remove amazon-ssm-agent`; this run then installs the package".to_owned(),
+            Self::OlderSnap { .. } => {
+                "run `snap refresh amazon-ssm-agent` on the host; or `snap remove amazon-ssm-agent` there, and run again: then the package is installed".to_owned()
+            }
             Self::Architecture { .. } | Self::NoPackage { .. } => {
                 "take the host out of the inventory; AWS publishes packages for x86_64, arm64 and, as deb only, 32-bit arm".to_owned()
             }

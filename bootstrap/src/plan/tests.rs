@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use targets::{OsRelease, ServiceManager};
+use targets::{OsRelease, PackageTool, ServiceManager, outputs::ServiceState};
 
 use super::*;
 use crate::{
-    facts::{FreeSpace, Registration, Unit},
+    facts::{FreeSpace, Registration},
     inventory::HostSpec,
 };
 
@@ -32,11 +34,13 @@ fn fresh() -> Facts {
         root: Root::Yes,
         os: OsRelease::parse("ID=debian\nVERSION_ID=12\n"),
         kernel_machine: "x86_64".into(),
+        userland_bits: Some(64),
         dpkg_arch: Some("amd64".into()),
         rpm_arch: None,
+        package_tools: vec![PackageTool::Dpkg],
         service: ServiceManager::Systemd,
         agent: Agent::Absent,
-        unit: Unit::default(),
+        unit: ServiceState::default(),
         registration: None,
         saved_vault: SavedVault::None,
         credentials_of: None,
@@ -51,7 +55,7 @@ fn fresh() -> Facts {
 fn converged() -> Facts {
     Facts {
         agent: Agent::Installed("3.3.1000.0".parse().unwrap()),
-        unit: Unit { active: true, enabled: true },
+        unit: ServiceState { active: true, enabled: true },
         registration: Some(Registration { node: node(), region: host().environment.region.clone() }),
         config: Some(r#"{"Identity":{"ConsumptionOrder":["OnPrem"]}}"#.into()),
         ..fresh()
@@ -114,7 +118,7 @@ fn an_older_or_broken_agent_is_replaced_and_its_registration_kept() {
 
 #[test]
 fn a_stopped_agent_is_started_without_a_new_registration() {
-    let facts = Facts { unit: Unit { active: false, enabled: true }, ..converged() };
+    let facts = Facts { unit: ServiceState { active: false, enabled: true }, ..converged() };
     assert_eq!(verbs(&facts, &known()), ["enable"]);
 }
 
@@ -145,6 +149,13 @@ fn a_cut_off_registration_is_put_back_before_anything_else_is_done_with_it() {
     let actions = plan(&facts, &host(), &package(), &known()).unwrap();
     assert_eq!(actions.first(), Some(&Action::SettleVault(SettleVault { restore: true })));
     assert!(!actions.iter().any(|action| matches!(action, Action::Register(_))));
+}
+
+#[test]
+fn a_package_that_was_sent_and_is_installed_already_is_removed_without_a_restart() {
+    let facts = Facts { staged: vec![package().file_name], ..converged() };
+    let actions = plan(&facts, &host(), &package(), &known()).unwrap();
+    assert_eq!(actions, [Action::Tidy(Tidy { packages: 1 })]);
 }
 
 #[test]
@@ -189,7 +200,7 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
     let refuse = |change: fn(&mut Facts)| {
         let mut facts = fresh();
         change(&mut facts);
-        let refusal = admit(&facts, &host()).unwrap_err();
+        let refusal = admit(&facts, "admin").unwrap_err();
         assert!(!refusal.hint().is_empty());
         refusal.to_string()
     };
@@ -200,7 +211,6 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
             .contains("Alpine")
     );
     assert!(refuse(|facts| facts.service = ServiceManager::OpenRc).contains("systemd"));
-    assert!(refuse(|facts| facts.agent = Agent::Snap).contains("snap"));
     assert!(refuse(|facts| facts.dpkg_arch = None).contains("x86_64"));
     let fedora_on_arm = refuse(|facts| {
         facts.os = OsRelease::parse("ID=fedora\n");
@@ -216,5 +226,49 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
 #[test]
 fn the_userland_decides_the_package_and_never_the_kernel() {
     let facts = Facts { kernel_machine: "aarch64".into(), dpkg_arch: Some("armhf".into()), ..fresh() };
-    assert_eq!(admit(&facts, &host()), Ok((Arch::Armv7, PackageFormat::Deb)));
+    assert_eq!(admit(&facts, "admin"), Ok((Arch::Armv7, PackageFormat::Deb)));
+}
+
+#[test]
+fn a_snap_is_used_as_it_is_and_never_gets_a_package_over_it() {
+    let snap = |version: &str| Facts { agent: Agent::Snap(version.parse().ok()), ..fresh() };
+    // AWS's newest is no choice of the operator, so an older snap is left to snapd.
+    assert_eq!(verbs(&snap("3.3.900.0"), &Standing::Unregistered), ["write", "register", "enable", "tag"]);
+    assert_eq!(verbs(&Facts { agent: Agent::Snap(None), ..converged() }, &known()), [""; 0]);
+
+    let mut host = host();
+    Arc::make_mut(&mut host.environment).package.source = Some("packages/".to_owned());
+    let planned = |facts: &Facts| plan(facts, &host, &package(), &Standing::Unregistered);
+    for (version, found) in [("3.3.900.0", Some("3.3.900.0".parse().unwrap())), ("", None)] {
+        let refusal = planned(&snap(version)).unwrap_err();
+        assert_eq!(refusal, Refusal::OlderSnap { found, wanted: "3.3.1000.0".parse().unwrap() });
+        assert!(refusal.hint().contains("snap refresh amazon-ssm-agent"));
+    }
+    for version in ["3.3.1000.0", "3.3.2000.0"] {
+        let actions = planned(&snap(version)).unwrap();
+        assert!(!actions.iter().any(|action| matches!(action, Action::Install(_) | Action::Upload(_))));
+    }
+}
+
+#[test]
+fn a_package_is_installed_by_the_distributions_tool_and_a_broken_one_by_rpm() {
+    let rocky = |agent: Agent| Facts {
+        os: OsRelease::parse("ID=rocky\nVERSION_ID=9.4\n"),
+        rpm_arch: Some("x86_64".into()),
+        dpkg_arch: None,
+        package_tools: vec![PackageTool::Dnf, PackageTool::Rpm],
+        agent,
+        ..fresh()
+    };
+    let tool = |facts: &Facts| {
+        let package = PackageFile { format: PackageFormat::Rpm, ..package() };
+        let actions = plan(facts, &host(), &package, &Standing::Unregistered).unwrap();
+        actions.iter().find_map(|action| match action {
+            Action::Install(install) => Some(install.tool),
+            _ => None,
+        })
+    };
+    assert_eq!(tool(&rocky(Agent::Absent)), Some(PackageTool::Dnf));
+    assert_eq!(tool(&rocky(Agent::Broken)), Some(PackageTool::Rpm));
+    assert_eq!(tool(&Facts { package_tools: vec![], ..rocky(Agent::Absent) }), Some(PackageTool::Rpm));
 }

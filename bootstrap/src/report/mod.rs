@@ -2,6 +2,7 @@
 //! and the exit code are made from.
 
 pub mod json;
+pub mod machine;
 pub mod table;
 
 use std::time::Duration;

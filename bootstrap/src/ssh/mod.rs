@@ -5,7 +5,6 @@
 //! fail has its own name and remedy in [`ConnectError`].
 
 mod authenticate;
-mod capture;
 mod client;
 mod connect;
 mod error;

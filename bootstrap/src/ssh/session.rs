@@ -10,15 +10,11 @@ use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::{
-    capture::Capture,
     client::{Client, Ledger},
     socket::Lifeline,
 };
-use crate::host::{Command, Host, HostError, Output, Privilege};
+use crate::host::{Capture, Command, Host, HostError, LINGER, Output, Privilege};
 
-/// A daemon that a command leaves behind may hold its stdout open for ever. Once the exit status is
-/// there, silence this long is the end.
-const LINGER: Duration = Duration::from_secs(5);
 /// How long a leave-taking may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// `SSH_EXTENDED_DATA_STDERR`, RFC 4254 5.2.

@@ -1,4 +1,4 @@
-//! The real things behind the engine's seams: SSH, AWS and the package stores.
+//! The real things behind the engine's seams: SSH and this machine, AWS and the package stores.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +15,8 @@ use crate::{
     events::{Event, Events},
     failure::{Exit, Failure, with_sources},
     fleet::{Backend, Packages},
-    host::{Connect, NoConnection},
-    inventory::{Environment, HostSpec, PackageWish, VerifyWish},
+    host::{Command, Connect, Host, HostError, LocalHost, NoConnection, Output},
+    inventory::{Connection, Environment, HostSpec, PackageWish, VerifyWish},
     packages::{
         Keyring, Package, PackageError, PackageSource, PackageStore, StoreSettings, Verify, http_client,
     },
@@ -27,20 +27,45 @@ use crate::{
 pub(super) struct Real;
 
 impl Backend for Real {
-    type Connector = SshConnector;
+    type Connector = Connections;
     type ControlPlane = AwsControlPlane;
     type Packages = Announced;
 }
 
-impl Connect for SshConnector {
-    type Host = SshHost;
+/// Connects by SSH, but for the local host, which is there already.
+pub(super) struct Connections(pub(super) SshConnector);
 
-    async fn connect(&self, host: &HostSpec) -> Result<SshHost, NoConnection> {
-        Self::connect(self, host).await.map_err(|error| NoConnection {
-            unreachable: error.never_connected(),
-            why: with_sources(&error),
-            hint: error.hint(),
-        })
+impl Connect for Connections {
+    type Host = Reached;
+
+    async fn connect(&self, host: &HostSpec) -> Result<Reached, NoConnection> {
+        match host.connection {
+            Connection::Local => Ok(Reached::Local(LocalHost::new(host.escalation))),
+            Connection::Ssh => self.0.connect(host).await.map(Reached::Ssh).map_err(|error| NoConnection {
+                unreachable: error.never_connected(),
+                why: with_sources(&error),
+                hint: error.hint(),
+            }),
+        }
+    }
+}
+
+/// A machine, however it was reached.
+pub(super) enum Reached {
+    Ssh(SshHost),
+    Local(LocalHost),
+}
+
+impl Host for Reached {
+    async fn run(
+        &mut self,
+        command: &Command,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Output, HostError> {
+        match self {
+            Self::Ssh(host) => host.run(command, on_line).await,
+            Self::Local(host) => host.run(command, on_line).await,
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use targets::agent::Installation;
+
 use super::{Backend, HostRun};
 use crate::{
     actions::Action,
@@ -20,6 +22,8 @@ pub(super) struct Decision {
     pub(super) package: Arc<Package>,
     pub(super) file: PackageFile,
     pub(super) standing: Standing,
+    /// What the agent's unit and binary are called there.
+    pub(super) agent: &'static Installation,
     pub(super) actions: Vec<Action>,
 }
 
@@ -27,7 +31,7 @@ impl<B: Backend> HostRun<B> {
     pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Outcome> {
         let refused = |refusal: plan::Refusal| Self::failed(Step::Plan, refusal.to_string(), refusal.hint());
         self.warn_of_clone(facts).await;
-        let (arch, format) = plan::admit(facts, &self.spec).map_err(refused)?;
+        let (arch, format) = plan::admit(facts, &self.spec.user).map_err(refused)?;
         self.enter(Step::Fetch).await?;
         let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
             let hint =
@@ -43,7 +47,7 @@ impl<B: Backend> HostRun<B> {
         }
         let sentences = actions.iter().map(Action::sentence).collect();
         self.run.events.send(Event::Planned { host: self.spec.name.clone(), actions: sentences }).await;
-        Ok(Decision { package, file, standing, actions })
+        Ok(Decision { package, file, standing, agent: facts.installation(), actions })
     }
 
     /// A cloned machine id does no harm by itself, but what else was cloned may: SSH host keys, the vault.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use targets::agent::Installation;
 
 use super::{Backend, HostRun, Machine, decide::Decision};
 use crate::{
@@ -31,6 +32,7 @@ pub(super) enum Prepared<M> {
 /// A host that says it is a managed node.
 pub(super) struct Registered<M> {
     pub(super) host: M,
+    pub(super) agent: &'static Installation,
     pub(super) node: ManagedNodeId,
     /// What proves it.
     pub(super) proof: Proof,
@@ -74,6 +76,7 @@ impl<B: Backend> HostRun<B> {
         let last_ping = before.as_ref().and_then(|record| record.last_ping);
         Ok(Prepared::Registered(Box::new(Registered {
             host,
+            agent: decision.agent,
             node: registration.node,
             proof: if on_host { Proof::NewerThan(last_ping) } else { Proof::AnyPing },
             before,
@@ -104,7 +107,9 @@ impl<B: Backend> HostRun<B> {
         self.enter(first.map_or(Step::Start, Action::step)).await?;
         let key = self.activation(&decision.actions).await?;
         let limit = self.limit_of(&decision.actions);
-        let Some(command) = apply::command(&decision.actions, key.as_ref(), limit) else { return Ok(()) };
+        let Some(command) = apply::command(&decision.actions, decision.agent, key.as_ref(), limit) else {
+            return Ok(());
+        };
         let on_host: Vec<&Action> = decision
             .actions
             .iter()
@@ -140,11 +145,13 @@ impl<B: Backend> HostRun<B> {
     fn listener<'t>(&self, transcript: &'t mut Transcript) -> impl FnMut(&str) + Send + use<'t, B> {
         let (progress, events, host) =
             (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
-        move |line: &str| {
-            if let Heard::Began(step) = transcript.line(line) {
+        move |line: &str| match transcript.line(line) {
+            Heard::Began(step) => {
                 progress.send_modify(|progress| progress.step = step);
                 events.try_send(Event::Step { host: host.clone(), step });
             }
+            Heard::Note(text) => events.try_send(Event::Warning { host: Some(host.clone()), text }),
+            Heard::Done | Heard::Nothing => {}
         }
     }
 

@@ -2,6 +2,7 @@
 //! than what was done. A host that stays offline gets one restart of its agent; then it is told why.
 
 use jiff::{SignedDuration, Timestamp};
+use targets::ServiceManager;
 use tokio::time::Instant;
 
 use super::{
@@ -19,7 +20,14 @@ use crate::{
 /// A healthy agent reports every 5 minutes; a ping within this time is as new as one can be without waiting.
 const HEARTBEAT: SignedDuration = SignedDuration::from_mins(6);
 
-static DIAGNOSE: Script = Script { name: "diagnose", text: include_str!("diagnose.sh") };
+static DIAGNOSE_SYSTEMD: Script = Script {
+    name: "diagnose",
+    text: concat!(include_str!("../../actions/service_systemd.sh"), include_str!("diagnose.sh")),
+};
+static DIAGNOSE_UPSTART: Script = Script {
+    name: "diagnose",
+    text: concat!(include_str!("../../actions/service_upstart.sh"), include_str!("diagnose.sh")),
+};
 
 impl<B: Backend> HostRun<B> {
     pub(super) async fn prove(&mut self, mut registered: Registered<Machine<B>>) -> Result<Outcome, Outcome> {
@@ -93,7 +101,8 @@ impl<B: Backend> HostRun<B> {
         let text = format!("{}; its agent is restarted once", offline.why);
         self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
         let restart = Action::Start(Start { reason: StartReason::Offline });
-        let Some(command) = apply::command(std::slice::from_ref(&restart), None, self.spec.limits.command)
+        let Some(command) =
+            apply::command(std::slice::from_ref(&restart), registered.agent, None, self.spec.limits.command)
         else {
             return Ok(());
         };
@@ -110,7 +119,12 @@ impl<B: Backend> HostRun<B> {
         registered: &mut Registered<Machine<B>>,
         offline: &StillOffline,
     ) -> Outcome {
-        let command = Command::new(&DIAGNOSE, Vec::new(), self.spec.limits.command);
+        let diagnose = match registered.agent.manager {
+            ServiceManager::Upstart => &DIAGNOSE_UPSTART,
+            _ => &DIAGNOSE_SYSTEMD,
+        };
+        let unit = registered.agent.unit.to_owned();
+        let command = Command::new(diagnose, vec![unit], self.spec.limits.command);
         let said = self.exec(&mut registered.host, &command, Step::Online, &mut |_| {}).await;
         let said = said.map(|output| excerpt(&output.stdout)).unwrap_or_default();
         let agent = if said.is_empty() { String::new() } else { format!("; the host says: {said}") };

@@ -1,6 +1,9 @@
 //! Hosts one at a time: fresh, already done, half done, not sticking, cut off.
 
-use super::{machine::Fault, *};
+use super::{
+    machine::{Fault, Kind},
+    *,
+};
 use crate::{
     plan::ENVIRONMENT_TAG,
     ssm::{ControlPlane, FailureKind, PingStatus, fake::Operation},
@@ -230,4 +233,41 @@ async fn a_hung_command_ends_with_the_hosts_limit() {
     let Outcome::Failed { step, why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
     assert_eq!(step.word(), "observe");
     assert!(why.contains("limit"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_a_snap_is_configured_registered_and_started_as_a_snap() {
+    let world = World::new(["a"]);
+    world.machine("a").state().kind = Kind::Snap("3.3.900.0");
+    let report = world.run().await;
+    assert_eq!(outcomes(&report), ["online"]);
+    let state = world.machine("a").state();
+    assert_eq!((state.active, state.agent.as_deref()), (true, None));
+    assert!(!state.execs.contains(&"upload".to_owned()), "{:?}", state.execs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snap_that_is_older_than_the_chosen_package_is_left_alone_with_the_remedy() {
+    let mut world = World::new(["a"]);
+    world.machine("a").state().kind = Kind::Snap("3.3.900.0");
+    world.edit = |host| {
+        Arc::make_mut(&mut host.environment).package.source = Some("aws:3.3.1000.0".to_owned());
+    };
+    let report = world.run().await;
+    let Outcome::Failed { why, hint, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert!(why.contains("3.3.900.0") && why.contains("3.3.1000.0"), "{why}");
+    assert!(hint.contains("snap refresh amazon-ssm-agent") && hint.contains("snap remove"), "{hint}");
+    assert_eq!(world.machine("a").state().execs, ["probe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_with_upstart_or_dnf_are_enrolled_by_their_own_tools_and_then_left_alone() {
+    for kind in [Kind::Upstart, Kind::Rocky] {
+        let world = World::new(["a"]);
+        world.machine("a").state().kind = kind;
+        assert_eq!(outcomes(&world.run().await), ["online"], "{kind:?}");
+        assert_eq!(world.machine("a").state().agent.as_deref(), Some(VERSION));
+        let second = world.run().await;
+        assert!(second.hosts[0].actions.is_empty(), "{kind:?}: {second:?}");
+    }
 }

@@ -32,9 +32,62 @@ pub(super) enum Fault {
     Unreachable,
 }
 
+/// What a machine is, as far as it matters to the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Debian, with dpkg and systemd.
+    #[default]
+    Debian,
+    /// Ubuntu's own image: the agent is a snap of this version.
+    Snap(&'static str),
+    /// Amazon Linux 1: yum and upstart.
+    Upstart,
+    /// Rocky: dnf and systemd.
+    Rocky,
+}
+
+impl Kind {
+    /// The unit and the binary that the steps must be told, as the distributions have them.
+    fn agent(self) -> [&'static str; 2] {
+        match self {
+            Self::Debian | Self::Rocky => ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent"],
+            Self::Upstart => ["amazon-ssm-agent", "/usr/bin/amazon-ssm-agent"],
+            Self::Snap(_) => [
+                "snap.amazon-ssm-agent.amazon-ssm-agent.service",
+                "/snap/amazon-ssm-agent/current/amazon-ssm-agent",
+            ],
+        }
+    }
+
+    fn tool(self) -> &'static str {
+        match self {
+            Self::Debian | Self::Snap(_) => "dpkg",
+            Self::Upstart => "yum",
+            Self::Rocky => "dnf",
+        }
+    }
+
+    /// What the probe says of it, apart from the agent.
+    fn probe(self) -> &'static str {
+        match self {
+            Self::Debian => "os|ID=debian\ndpkg.arch=amd64\ntool=dpkg\nservice=systemd\n",
+            Self::Snap(_) => {
+                "os|ID=ubuntu\nos|ID_LIKE=debian\ndpkg.arch=amd64\ntool=dpkg\nservice=systemd\nsnap=yes\n"
+            }
+            Self::Upstart => {
+                "os|ID=\"amzn\"\nos|VERSION_ID=\"2018.03\"\nrpm.arch=x86_64\ntool=yum\ntool=rpm\nservice=upstart\n"
+            }
+            Self::Rocky => {
+                "os|ID=\"rocky\"\nos|VERSION_ID=\"9.4\"\nrpm.arch=x86_64\ntool=dnf\ntool=yum\ntool=rpm\nservice=systemd\n"
+            }
+        }
+    }
+}
+
 /// What a machine has become.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
+    pub(super) kind: Kind,
     pub(super) agent: Option<String>,
     pub(super) active: bool,
     pub(super) enabled: bool,
@@ -50,6 +103,24 @@ pub(super) struct State {
     pub(super) starts: u32,
     pub(super) execs: Vec<String>,
     pub(super) faults: VecDeque<Fault>,
+}
+
+impl State {
+    /// What the service manager says of the agent.
+    fn service(&self) -> String {
+        match (self.kind, self.agent.is_some()) {
+            (Kind::Upstart, false) => "service.state|initctl: Unknown job: amazon-ssm-agent\n".to_owned(),
+            (Kind::Upstart, true) => {
+                let state = if self.active { "start/running, process 7" } else { "stop/waiting" };
+                format!("service.state|amazon-ssm-agent {state}\n")
+            }
+            _ => format!(
+                "service.state|ActiveState={}\nservice.state|UnitFileState={}\n",
+                if self.active { "active" } else { "inactive" },
+                if self.enabled { "enabled" } else { "disabled" },
+            ),
+        }
+    }
 }
 
 /// A machine; clones are the same one.
@@ -81,21 +152,25 @@ impl Machine {
 
     fn probe(&self) -> String {
         let state = self.state();
-        let mut text =
-            String::from("root=yes\nos|ID=debian\nkernel.machine=x86_64\ndpkg.arch=amd64\nservice=systemd\n");
+        let mut text = format!("root=yes\nkernel.machine=x86_64\n{}{}", state.kind.probe(), state.service());
+        if let Some(version) = &state.agent {
+            match state.kind {
+                Kind::Debian => writeln!(text, "dpkg.agent=installed {version}").unwrap(),
+                Kind::Snap(_) => panic!("a package beside a snap"),
+                Kind::Upstart | Kind::Rocky => writeln!(text, "rpm.agent|{version}").unwrap(),
+            }
+        }
+        if let Kind::Snap(version) = state.kind {
+            writeln!(text, "snap.list|amazon-ssm-agent  {version}  9881  latest/stable  aws  classic")
+                .unwrap();
+        }
         let mut say = |key: &str, value: &str| writeln!(text, "{key}={value}").unwrap();
-        say(
-            "dpkg.agent",
-            &state.agent.as_ref().map(|version| format!("installed {version}")).unwrap_or_default(),
-        );
-        say("unit.ActiveState", if state.active { "active" } else { "inactive" });
-        say("unit.UnitFileState", if state.enabled { "enabled" } else { "disabled" });
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
         say("vault.region", &state.region);
         say("machine-id", &state.machine_id);
         state.staged.iter().for_each(|name| say("staged", name));
         if let Some(config) = &state.config {
-            say("config", "yes");
+            text.push_str("config=yes\n");
             config.lines().for_each(|line| writeln!(text, "config|{line}").unwrap());
         }
         text + "end=yes\n"
@@ -104,11 +179,13 @@ impl Machine {
     /// As the shell functions do, step by step; the output of the failed step and whether one failed.
     fn apply(&self, command: &Command, on_line: &mut (dyn FnMut(&str) + Send)) -> bool {
         let mut words = command.arguments().iter().map(String::as_str);
+        let agent: Vec<_> = words.by_ref().take(2).collect();
+        assert_eq!(agent, self.state().kind.agent());
         while let Some(step) = words.next() {
             let arguments: Vec<&str> = match step {
                 "install" => words.by_ref().take(3).collect(),
                 "register" => words.by_ref().take(2).collect(),
-                "configure" | "start" | "settle-vault" => vec![],
+                "configure" | "start" | "settle-vault" | "tidy" => vec![],
                 other => panic!("the machine was never taught the step {other}"),
             };
             on_line(&format!(":begin {step}"));
@@ -135,8 +212,9 @@ impl Machine {
         let secret = |name: &str| command.secret(name).unwrap().expose_secret().to_owned();
         match (step, arguments) {
             ("configure", []) => self.state().config = Some(secret("config")),
-            ("install", ["deb", file, _sha256]) => {
+            ("install", [tool, file, _sha256]) => {
                 let mut state = self.state();
+                assert_eq!(*tool, state.kind.tool());
                 assert!(state.staged.contains(&(*file).to_owned()), "{file} was not sent");
                 state.staged.clear();
                 state.agent = Some(file.split('-').nth(3).unwrap().to_owned());
@@ -152,6 +230,7 @@ impl Machine {
                 let mut state = self.state();
                 (state.node, state.region) = (Some(node), (*region).to_owned());
             }
+            ("tidy", []) => self.state().staged.clear(),
             ("start", []) => self.start(),
             other => panic!("the machine was never taught {other:?}"),
         }

@@ -204,3 +204,53 @@ known_hosts = "absent"
       hint: check its name, or create it
     "#);
 }
+
+#[test]
+fn a_local_host_is_one_and_says_nothing_of_ssh() {
+    let text = with(
+        r#"
+[groups.here]
+hosts = ["b"]
+connection = "local"
+port = 2222
+
+[[hosts]]
+name = "a"
+connection = "local"
+address = "10.0.0.1"
+user = "root"
+
+[[hosts]]
+name = "b"
+
+[[hosts]]
+name = "c"
+connection = "telnet"
+"#,
+    );
+    assert_snapshot!(Room::new().problems(&text), @r#"
+    hosts.toml:11:8: error: `port` is about SSH, and host `b` is local
+        11 | port = 2222
+           |        ^^^^
+      hint: leave `port` out, or `connection = "local"`
+
+    hosts.toml:16:11: error: `address` is about SSH, and host `a` is local
+        16 | address = "10.0.0.1"
+           |           ^^^^^^^^^^
+      hint: leave `address` out, or `connection = "local"`
+
+    hosts.toml:17:8: error: `user` is about SSH, and host `a` is local
+        17 | user = "root"
+           |        ^^^^^^
+      hint: leave `user` out, or `connection = "local"`
+
+    hosts.toml:20:8: error: host `b` is local, as `a` in line 14 is
+        20 | name = "b"
+           |        ^^^
+      hint: there is one machine that bootstrap runs on: remove one, or set its `connection` to "ssh"
+
+    hosts.toml:24:14: error: `connection` must be "ssh" or "local", not "telnet"
+        24 | connection = "telnet"
+           |              ^^^^^^^^
+    "#);
+}

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{COMMON, Room, find, with};
-use crate::inventory::{ActivationSource, Escalation, GroupName, HostKeyPolicy, TextSource, VerifyWish};
+use crate::inventory::{
+    ActivationSource, Connection, Escalation, GroupName, HostKeyPolicy, TextSource, VerifyWish,
+};
 
 #[test]
 fn what_is_left_out_has_the_documented_defaults() {
@@ -210,4 +212,32 @@ fn a_fleet_is_shown_as_tables_and_as_json() {
     assert_eq!(json["hosts"][1]["address"], "fd00::2");
     assert_eq!(json["hosts"][1]["limits"]["connect"], "15s");
     assert_eq!(json["environments"][0]["activation"]["expires_in"], "4h");
+}
+
+#[test]
+fn a_local_host_needs_no_login_and_leaves_that_of_others_alone() {
+    let text = r#"
+        hosts = [{ name = "here", connection = "local" }, { name = "there" }]
+        [defaults]
+        user = "pi"
+        identity = "key"
+        [environments.dev]
+        region = "eu-central-1"
+        role = "SSM"
+        instance_name = "{host}@{address}"
+    "#;
+    let inventory = Room::new().read(text);
+    let (here, there) = (find(&inventory, "here"), find(&inventory, "there"));
+    assert_eq!((here.connection, there.connection), (Connection::Local, Connection::Ssh));
+    assert_eq!((here.user.as_str(), here.identities.len()), ("me", 0));
+    assert_eq!(here.environment.instance_name.render(here), "here@localhost");
+    let shown = inventory.to_json();
+    assert_eq!(shown["hosts"][0]["connection"], "local");
+    assert!(shown["hosts"][0]["user"].is_null() && shown["hosts"][1]["user"] == "pi");
+    assert!(inventory.to_text().lines().any(|line| line.starts_with("here   local ")));
+
+    // Without any login at all.
+    let alone = "[environments.dev]\nregion = \"eu-central-1\"\nrole = \"SSM\"\n[[hosts]]\nname = \"a\"\n";
+    let inventory = Room::new().read(&format!("{alone}connection = \"local\"\nbecome = \"none\"\n"));
+    assert_eq!(find(&inventory, "a").escalation, Escalation::None);
 }

@@ -49,7 +49,7 @@ impl Room {
     }
 
     fn base(&self) -> Base {
-        Base { directory: self.0.path().to_owned(), home: Some(self.path("home")) }
+        Base { directory: self.0.path().to_owned(), home: Some(self.path("home")), user: "me".to_owned() }
     }
 
     fn read(&self, text: &str) -> Inventory {

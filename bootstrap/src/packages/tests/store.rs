@@ -324,7 +324,7 @@ async fn a_release_caught_half_published_is_fetched_once_more() {
 async fn a_silent_server_is_given_up_and_an_endless_one_cut_off() {
     let server = Server::start().await;
     server.on(DEB_PATH, [Reply::Silent]);
-    let impatient = |limits: &mut Limits| (limits.idle, limits.tries) = (Duration::from_millis(20), 2);
+    let impatient = |limits: &mut Limits| (limits.idle, limits.tries) = (Duration::from_millis(250), 2);
     let error = Bench::new(&server.base).limits(impatient).fails().await;
     assert_eq!(error.kind(), "package-timeout");
     assert_eq!(server.requests(DEB_PATH).len(), 2);

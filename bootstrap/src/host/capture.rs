@@ -1,13 +1,13 @@
 //! What a command prints, kept within bounds: its lines as they come, the beginning of its stdout,
 //! the end of its stderr. A host that prints without end must cost no memory here.
 
-use crate::host::{Output, STDERR_LIMIT_BYTES, STDOUT_LIMIT_BYTES};
+use super::{Output, STDERR_LIMIT_BYTES, STDOUT_LIMIT_BYTES};
 
 /// A longer line is handed over cut off at this length.
 const LINE_LIMIT_BYTES: usize = 8 << 10;
 
 /// Takes in the output of one command.
-pub(super) struct Capture<'a> {
+pub(crate) struct Capture<'a> {
     on_line: &'a mut (dyn FnMut(&str) + Send),
     line: Vec<u8>,
     stdout: Vec<u8>,
@@ -16,12 +16,12 @@ pub(super) struct Capture<'a> {
 
 impl<'a> Capture<'a> {
     /// Nothing yet.
-    pub(super) fn new(on_line: &'a mut (dyn FnMut(&str) + Send)) -> Self {
+    pub(crate) fn new(on_line: &'a mut (dyn FnMut(&str) + Send)) -> Self {
         Self { on_line, line: Vec::new(), stdout: Vec::new(), stderr: Vec::new() }
     }
 
     /// Takes in stdout.
-    pub(super) fn stdout(&mut self, bytes: &[u8]) {
+    pub(crate) fn stdout(&mut self, bytes: &[u8]) {
         let room = STDOUT_LIMIT_BYTES.saturating_sub(self.stdout.len()).min(bytes.len());
         self.stdout.extend_from_slice(bytes.get(..room).unwrap_or_default());
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -35,7 +35,7 @@ impl<'a> Capture<'a> {
     }
 
     /// Takes in stderr.
-    pub(super) fn stderr(&mut self, bytes: &[u8]) {
+    pub(crate) fn stderr(&mut self, bytes: &[u8]) {
         self.stderr.extend_from_slice(bytes);
         // Twice the limit, so that bytes are moved seldom.
         if self.stderr.len() > 2 * STDERR_LIMIT_BYTES {
@@ -44,7 +44,7 @@ impl<'a> Capture<'a> {
     }
 
     /// The end; a last line without a newline is a line.
-    pub(super) fn finish(mut self, code: Option<u32>) -> Output {
+    pub(crate) fn finish(mut self, code: Option<u32>) -> Output {
         if !self.line.is_empty() {
             self.hand_over();
         }

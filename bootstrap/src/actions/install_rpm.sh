@@ -1,0 +1,85 @@
+# Installs an .rpm by the host's own package manager, so that its history and its database stay true. First the file
+# alone: repositories may be out of reach, and what they hold was not asked for.
+# shellcheck shell=sh
+install_by_rpm() {
+    wait_for_rpm || return
+    rpm -U --replacepkgs "$1" </dev/null
+}
+
+install_by_dnf() {
+    wait_for_rpm || return
+    alone dnf install -y --disablerepo='*' "$1" || with_repositories dnf install -y "$1"
+}
+
+install_by_yum() {
+    wait_for_rpm || return
+    alone yum localinstall -y --disablerepo='*' "$1" || with_repositories yum localinstall -y "$1"
+}
+
+install_by_zypper() {
+    wait_for_rpm || return
+    alone zypper_install "$1" --no-refresh || with_repositories zypper_install "$1" || {
+        status=$?
+        case $said in
+        *NOKEY* | *"public key is not available"*)
+            # Its signature was checked before it was sent; to trust its key for ever is not ours to decide.
+            echo ":note zypper does not know the package's key; rpm installs it"
+            rpm -U --replacepkgs "$1" </dev/null
+            ;;
+        *) return $status ;;
+        esac
+    }
+}
+
+# zypper waits for the lock itself, and names who holds it. Exit codes from 100 on are remarks, such as "restart".
+zypper_install() {
+    rpm_file=$1
+    shift
+    ZYPP_LOCK_TIMEOUT=300 zypper --non-interactive "$@" install --allow-unsigned-rpm "$rpm_file" </dev/null
+    status=$?
+    [ $status -ge 100 ] || return $status
+}
+
+# Runs a command and keeps what it said.
+alone() {
+    said=$("$@" </dev/null 2>&1)
+    status=$?
+    printf '%s\n' "$said"
+    return $status
+}
+
+# Runs a command, unless the one before failed for something else than a missing package.
+with_repositories() {
+    case $said in
+    *"nothing provides"* | *"needed by"* | *"Requires: "*) ;;
+    *) return "$status" ;;
+    esac
+    echo ":note something that the package needs is missing; trying again with the host's repositories"
+    alone "$@"
+}
+
+# rpm would wait without end for whoever changes its database.
+wait_for_rpm() {
+    tries=0
+    while rpm_holder; do
+        [ $tries -gt 0 ] || echo ":note waiting for another package manager: $holder"
+        if [ $tries -ge 60 ]; then
+            echo "rpm's database is locked by another process: $holder"
+            return 75
+        fi
+        tries=$((tries + 1))
+        sleep 5
+    done
+}
+
+# Sets $holder to the process that has rpm's database locked for writing, if there is one.
+rpm_holder() {
+    [ -e /var/lib/rpm/.rpm.lock ] || return 1
+    # shellcheck disable=SC2012 # stat(1) is not everywhere, and the name is ours
+    inode=$(ls -iL /var/lib/rpm/.rpm.lock | awk '{ print $1 }')
+    # N: POSIX ADVISORY WRITE PID MAJOR:MINOR:INODE START END; those who wait have `->` in the second place.
+    pid=$(awk -v inode="$inode" \
+        '$2 != "->" && $4 == "WRITE" && $6 ~ (":" inode "$") { print $5; exit }' /proc/locks 2>/dev/null)
+    [ -n "$pid" ] || return 1
+    holder="$(cat "/proc/$pid/comm" 2>/dev/null) ($pid)"
+}

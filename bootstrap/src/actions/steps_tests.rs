@@ -1,0 +1,258 @@
+//! The script that changes a host, run for real against stand-ins for the host's programs. Each stand-in notes how it
+//! was called; where the script writes is moved into a directory of the test.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command as Process, Stdio},
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+use secrecy::ExposeSecret;
+use targets::{
+    PackageTool,
+    agent::{Installation, PACKAGED, SNAP, UPSTART},
+};
+
+use super::{
+    Action, Install, Reason, Register, Start, StartReason,
+    apply::{self, ActivationKey},
+};
+
+const NODE: &str = "mi-0123456789abcdef0";
+const PACKAGE: &str = "agent.pkg";
+/// `printf hello | sha256sum`
+const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+/// A host of stand-ins.
+struct Stage(tempfile::TempDir);
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Self(tempfile::tempdir().unwrap());
+        for directory in ["bin", "sent", "ssm", "run"] {
+            fs::create_dir(stage.path(directory)).unwrap();
+        }
+        fs::write(stage.path("sent").join(PACKAGE), "hello").unwrap();
+        // Waiting is not what is tested.
+        stage.program("sleep", "");
+        stage.program("sync", "");
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A program that notes its arguments and then does what `body` says; `$stage` is the host.
+    fn program(&self, name: &str, body: &str) -> PathBuf {
+        let (file, stage) = (self.path("bin").join(name), self.0.path().display());
+        let text = format!("#!/bin/sh\nstage={stage}\necho \"{name} $*\" >>{stage}/calls\n{body}\n");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
+    /// Runs the steps; the exit code and what was printed.
+    fn run(&self, actions: &[Action], agent: &Installation) -> (Option<i32>, String) {
+        let key = ActivationKey { id: "an-id".into(), code: "a-very-secret-code".to_owned().into() };
+        let command = apply::command(actions, agent, Some(&key), Duration::ZERO).unwrap();
+        let here = |name: &str| self.path(name).display().to_string();
+        let script = command
+            .text()
+            .expose_secret()
+            .replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH", &format!("PATH={}:$PATH", here("bin")))
+            .replace("/var/lib/bootstrap", &here("sent"))
+            .replace("/var/lib/amazon/ssm", &here("ssm"))
+            .replace("/var/lib/rpm/.rpm.lock", &here("rpm.lock"))
+            .replace("/run/bootstrap.lock", &here("run/lock"));
+        let mut child = Process::new("sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    }
+
+    /// How the programs were called, one a line, with the stage's own path taken out.
+    fn calls(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let stage = format!("{}/", self.0.path().display());
+        text.lines().filter(|line| !line.starts_with("sync ")).map(|line| line.replace(&stage, "")).collect()
+    }
+}
+
+fn install(tool: PackageTool) -> Action {
+    Action::Install(Install {
+        tool,
+        file_name: PACKAGE.to_owned(),
+        sha256: HELLO.to_owned(),
+        version: "3.3.987.0".parse().unwrap(),
+        replaces: None,
+    })
+}
+
+fn start() -> Action {
+    Action::Start(Start { reason: StartReason::Changed })
+}
+
+#[test]
+fn a_job_of_upstart_is_stopped_after_its_install_and_started_without_being_enabled() {
+    let stage = Stage::new();
+    stage.program("yum", "touch $stage/running");
+    stage.program(
+        "initctl",
+        "case $1 in\n\
+         status) if [ -e $stage/running ]; then echo \"$2 start/running, process 7\"; else echo \"$2 stop/waiting\"; fi ;;\n\
+         start) touch $stage/running ;;\n\
+         stop) rm $stage/running ;;\n\
+         esac",
+    );
+    let (code, said) = stage.run(&[install(PackageTool::Yum), start()], &UPSTART);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        stage.calls(),
+        [
+            "initctl status amazon-ssm-agent",
+            "yum localinstall -y --disablerepo=* sent/agent.pkg",
+            "initctl status amazon-ssm-agent",
+            "initctl stop amazon-ssm-agent",
+            "initctl status amazon-ssm-agent",
+            "initctl start amazon-ssm-agent",
+        ]
+    );
+    assert!(stage.path("running").exists() && !stage.path("sent").exists());
+}
+
+#[test]
+fn dnf_installs_the_file_alone_and_needs_no_repository() {
+    let stage = Stage::new();
+    stage.program("dnf", "");
+    stage.program("systemctl", "");
+    assert_eq!(stage.run(&[install(PackageTool::Dnf)], &PACKAGED).0, Some(0));
+    let dnf: Vec<_> = stage.calls().into_iter().filter(|call| call.starts_with("dnf")).collect();
+    assert_eq!(dnf, ["dnf install -y --disablerepo=* sent/agent.pkg"]);
+}
+
+#[test]
+fn what_is_missing_comes_from_the_hosts_repositories_and_that_is_said() {
+    let stage = Stage::new();
+    stage.program(
+        "dnf",
+        "case $* in *disablerepo*) echo 'nothing provides libfoo needed by agent'; exit 1 ;; esac",
+    );
+    stage.program("systemctl", "");
+    let (code, said) = stage.run(&[install(PackageTool::Dnf)], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("trying again with the host's repositories"), "{said}");
+    let dnf: Vec<_> = stage.calls().into_iter().filter(|call| call.starts_with("dnf")).collect();
+    assert_eq!(dnf[1..], ["dnf install -y sent/agent.pkg"]);
+}
+
+#[test]
+fn another_failure_is_not_tried_again_and_an_agent_that_ran_runs_again() {
+    let stage = Stage::new();
+    stage.program("dnf", "echo 'Error: disk on fire'; exit 1");
+    stage.program("systemctl", "[ \"$1\" != is-active ] || echo active");
+    let (code, said) = stage.run(&[install(PackageTool::Dnf)], &PACKAGED);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("disk on fire") && said.contains(":failed install 1"), "{said}");
+    let unit = "amazon-ssm-agent.service";
+    assert_eq!(
+        stage.calls(),
+        [
+            &format!("systemctl is-active {unit}"),
+            "dnf install -y --disablerepo=* sent/agent.pkg",
+            &format!("systemctl enable {unit}"),
+            &format!("systemctl start {unit}"),
+        ]
+    );
+}
+
+#[test]
+fn zypper_waits_for_its_lock_and_its_remarks_are_no_failures() {
+    let stage = Stage::new();
+    // 102: the system should be restarted.
+    stage.program("zypper", "echo \"waits $ZYPP_LOCK_TIMEOUT s\"; exit 102");
+    stage.program("systemctl", "");
+    let (code, said) = stage.run(&[install(PackageTool::Zypper)], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("waits 300 s"), "{said}");
+    let zypper: Vec<_> = stage.calls().into_iter().filter(|call| call.starts_with("zypper")).collect();
+    assert_eq!(zypper, ["zypper --non-interactive --no-refresh install --allow-unsigned-rpm sent/agent.pkg"]);
+}
+
+#[test]
+fn a_locked_zypper_fails_and_a_key_that_it_does_not_know_is_left_to_rpm() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program("rpm", "");
+    stage.program(
+        "zypper",
+        "echo 'System management is locked by the application with pid 77 (yast).'; exit 7",
+    );
+    let (code, said) = stage.run(&[install(PackageTool::Zypper)], &PACKAGED);
+    assert!(
+        code == Some(1) && said.contains("pid 77 (yast)") && said.contains(":failed install 7"),
+        "{said}"
+    );
+    let lines: Vec<_> = said.lines().map(str::to_owned).collect();
+    assert!(apply::hint(crate::events::Step::Install, &lines).contains("another package manager"));
+    assert!(!stage.calls().iter().any(|call| call.starts_with("rpm")));
+
+    stage.program("zypper", "echo 'Header V4 RSA/SHA256 Signature, key ID 1234: NOKEY'; exit 4");
+    assert_eq!(stage.run(&[install(PackageTool::Zypper)], &PACKAGED).0, Some(0));
+    assert!(stage.calls().contains(&"rpm -U --replacepkgs sent/agent.pkg".to_owned()));
+}
+
+#[test]
+fn whoever_holds_rpms_database_is_named_and_waited_for_with_a_limit() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program("rpm", "");
+    let lock = fs::File::create(stage.path("rpm.lock")).unwrap();
+    fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let (code, said) = stage.run(&[install(PackageTool::Rpm)], &PACKAGED);
+    assert_eq!(code, Some(1), "{said}");
+    let holder = format!("({})", std::process::id());
+    for part in ["waiting for another package manager: ", "locked by another process", &holder] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let waits = stage.calls().iter().filter(|call| *call == "sleep 5").count();
+    assert_eq!(waits, 60);
+    assert!(!stage.calls().iter().any(|call| call.starts_with("rpm")));
+
+    drop(lock);
+    assert_eq!(stage.run(&[install(PackageTool::Rpm)], &PACKAGED).0, Some(0));
+}
+
+#[test]
+fn a_snap_is_registered_by_its_own_binary_and_started_as_its_own_unit() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    let binary = stage.program(
+        "snapped-agent",
+        &format!("mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"),
+    );
+    let binary: &'static str = Box::leak(binary.to_str().unwrap().to_owned().into_boxed_str());
+    let register = Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered });
+    let (code, said) = stage.run(&[register, start()], &Installation { binary, ..SNAP });
+    assert_eq!(code, Some(0), "{said}");
+    let unit = "snap.amazon-ssm-agent.amazon-ssm-agent.service";
+    assert_eq!(
+        stage.calls(),
+        [
+            &format!("systemctl stop {unit}"),
+            "snapped-agent -register -y -region eu-west-1 -id an-id -code a-very-secret-code",
+            &format!("systemctl enable {unit}"),
+            &format!("systemctl restart {unit}"),
+        ]
+    );
+}

@@ -1,0 +1,151 @@
+//! How each host is reached: by SSH, and then where and as whom, or not at all because it is this machine. Two hosts
+//! with one place would be enrolled twice.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+};
+
+use super::{
+    model::Connection,
+    problems::Findings,
+    roster::Draft,
+    settings::{Layers, Settings},
+    spans::Span,
+};
+
+const SSH_PORT: u16 = 22;
+
+/// Where a host is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// Where its SSH server listens; in one spelling per address, as far as that can be told without asking DNS.
+    Ssh(String, u16),
+    /// Here.
+    Local,
+}
+
+impl Place {
+    /// Where a host is, by its own word and that of its layers.
+    pub(super) fn of(draft: &Draft<'_>, layers: &mut Layers<'_>, findings: &mut Findings<'_>) -> Self {
+        match connection(draft, layers, findings) {
+            Connection::Local => Self::Local,
+            Connection::Ssh => {
+                let port = layers.pick("port", |settings| settings.port.as_ref());
+                let address = match draft.address.parse::<IpAddr>() {
+                    Ok(ip) => ip.to_canonical().to_string(),
+                    Err(_) => draft.address.to_ascii_lowercase(),
+                };
+                Self::Ssh(address, port.map_or(SSH_PORT, |port| port.value))
+            }
+        }
+    }
+}
+
+fn connection(draft: &Draft<'_>, layers: &mut Layers<'_>, findings: &mut Findings<'_>) -> Connection {
+    let Some(said) = layers.pick("connection", |settings| settings.connection.as_ref()) else {
+        return Connection::Ssh;
+    };
+    if said.value == Connection::Local {
+        // What others say of SSH is for other hosts; what the host itself says, or who says "local", is for this one.
+        let says_local =
+            |layer: &&Settings<'_>| layer.connection.as_ref().is_some_and(|own| own.span == said.span);
+        let own = layers.host.into_iter().chain(layers.all().filter(says_local));
+        let address = Some(("address", draft.address_origin)).filter(|(_, span)| *span != draft.origin.span);
+        for (key, span) in own.flat_map(Settings::about_ssh).chain(address) {
+            let what = format!("`{key}` is about SSH, and host `{}` is local", draft.origin.value);
+            findings.add(span, what, format!("leave `{key}` out, or `connection = \"local\"`"));
+        }
+    }
+    said.value
+}
+
+/// How a host is reached, and as whom.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) connection: Connection,
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) identities: Vec<PathBuf>,
+}
+
+impl Route {
+    /// The way to a place; reports what is missing for it.
+    pub(super) fn to(
+        place: &Place,
+        draft: &Draft<'_>,
+        layers: &mut Layers<'_>,
+        operator: &str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Self> {
+        let &Place::Ssh(_, port) = place else {
+            return Some(Self {
+                connection: Connection::Local,
+                address: "localhost".to_owned(),
+                port: SSH_PORT,
+                user: operator.to_owned(),
+                identities: Vec::new(),
+            });
+        };
+        let mut lacks = |key: &str, hint: &str| {
+            if !findings.is_doubtful(key) {
+                let what = format!("host `{}` has no `{key}`", draft.origin.value);
+                findings.add(draft.origin.span, what, hint);
+            }
+        };
+        let user = layers.pick("user", |settings| settings.user.as_ref());
+        if user.is_none() {
+            lacks("user", "add `user` to [defaults], to one of its groups, or to the host");
+        }
+        let identities = layers.pick("identity", |settings| settings.identities.as_ref());
+        if identities.is_none() {
+            lacks(
+                "identity",
+                "add `identity`, the private key's file, to [defaults], to one of its groups, or to the host",
+            );
+        }
+        Some(Self {
+            connection: Connection::Ssh,
+            address: draft.address.clone(),
+            port,
+            user: user?.value.clone(),
+            identities: identities?.value.clone(),
+        })
+    }
+}
+
+/// The places that are taken.
+#[derive(Debug, Default)]
+pub(super) struct Unique<'d> {
+    taken: HashMap<Place, &'d Draft<'d>>,
+    repeated: BTreeSet<(Span, Span)>,
+}
+
+impl<'d> Unique<'d> {
+    /// Reports a host in a place that another one has.
+    pub(super) fn check(&mut self, place: &Place, draft: &'d Draft<'d>, findings: &mut Findings<'_>) {
+        let other = *self.taken.entry(place.clone()).or_insert(draft);
+        // One line for a range that overlaps another in many addresses.
+        if std::ptr::eq(other, draft) || !self.repeated.insert((other.origin.span, draft.origin.span)) {
+            return;
+        }
+        let line = findings.line(other.origin.span);
+        match place {
+            Place::Ssh(_, port) => findings.add(
+                draft.address_origin,
+                format!(
+                    "host `{}` has the address of `{}` in line {line}: {} port {port}",
+                    draft.name, other.name, draft.address
+                ),
+                "one host would be enrolled twice: remove one, or correct its address",
+            ),
+            Place::Local => findings.add(
+                draft.origin.span,
+                format!("host `{}` is local, as `{}` in line {line} is", draft.name, other.name),
+                "there is one machine that bootstrap runs on: remove one, or set its `connection` to \"ssh\"",
+            ),
+        }
+    }
+}
