@@ -66,6 +66,7 @@ async fn state(State(endpoint): State<Arc<Endpoint>>) -> Json<Value> {
 fn show_activation(id: &ActivationId, activation: &Activation, now: Timestamp) -> Value {
     json!({
         "id": id,
+        "code_sha256": activation.code_digest,
         "iam_role": activation.iam_role,
         "default_instance_name": activation.default_instance_name,
         "limit": activation.registration_limit,

@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use tar::{EntryType, Header};
+use targets::PackageFormat;
 
 use super::payload::{
     AGENT_PATH, CLI_PATH, CLI_TARGET, NAME, POSTINST, PREINST, PRERM, Payload, SUMMARY, UNIT, UPSTART,
@@ -43,7 +44,7 @@ fn control(payload: &Payload<'_>) -> io::Result<Vec<u8>> {
          Installed-Size: {installed_kib}\nMaintainer: ssm-lab <lab@localhost>\nDescription: {SUMMARY}\n \
          It behaves like AWS's agent towards installers and a local endpoint.\n",
         payload.version,
-        payload.architecture.deb(),
+        payload.architecture.name_in(PackageFormat::Deb),
     );
     let mut conffiles = String::new();
     for (path, _) in documents().iter().filter(|(path, _)| path.ends_with(".template")) {

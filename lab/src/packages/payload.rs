@@ -2,8 +2,7 @@
 //! formats differ in where the unit lies and in how scripts are called.
 
 use sha2::{Digest as _, Sha256};
-
-use super::Architecture;
+use targets::Arch;
 
 pub(super) const UNIT: &str = include_str!("../../packaging/amazon-ssm-agent.service");
 pub(super) const UPSTART: &str = include_str!("../../packaging/amazon-ssm-agent.conf");
@@ -33,7 +32,7 @@ pub struct Payload<'a> {
     /// The version.
     pub version: &'a str,
     /// The architecture.
-    pub architecture: Architecture,
+    pub architecture: Arch,
 }
 
 /// Files both formats carry, by absolute path.
@@ -57,7 +56,7 @@ impl Payload<'_> {
             hash.update(Sha256::digest(text));
         }
         hash.update(Sha256::digest(self.agent));
-        hash.update(format!("{} {} {}", self.version, self.architecture.deb(), env!("CARGO_PKG_VERSION")));
+        hash.update(format!("{} {} {}", self.version, self.architecture, env!("CARGO_PKG_VERSION")));
         hex::encode(hash.finalize())
     }
 }

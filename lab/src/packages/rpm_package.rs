@@ -1,6 +1,7 @@
 //! The .rpm, by the crate `rpm`.
 
 use rpm::{BuildConfig, CompressionType, Dependency, FileOptions, PackageBuilder};
+use targets::PackageFormat;
 
 use super::payload::{
     AGENT_PATH, CLI_PATH, CLI_TARGET, NAME, POSTTRANS, PRETRANS, PREUN, Payload, SUMMARY, UNIT, UPSTART,
@@ -15,8 +16,8 @@ pub(super) fn config() -> BuildConfig {
 
 /// Builds the package.
 pub fn build(payload: &Payload<'_>) -> Result<Vec<u8>, PackageError> {
-    let mut builder =
-        PackageBuilder::new(NAME, payload.version, "Apache-2.0", payload.architecture.rpm(), SUMMARY);
+    let architecture = payload.architecture.name_in(PackageFormat::Rpm);
+    let mut builder = PackageBuilder::new(NAME, payload.version, "Apache-2.0", architecture, SUMMARY);
     builder
         .using_config(config())
         .release("1")

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lab::packages::{Architecture, Build, Outcome};
+use lab::packages::agent::Agent;
+use lab::packages::{Build, Outcome};
 
 struct Packages {
     dir: tempfile::TempDir,
@@ -12,18 +13,36 @@ struct Packages {
 impl Packages {
     fn build() -> Self {
         let packages = Self { dir: tempfile::tempdir().unwrap() };
-        std::fs::write(packages.path("agent"), "#!/bin/sh\necho agent\n").unwrap();
+        packages.program("agent", 2, 62);
         assert_eq!(packages.order().run().unwrap(), Outcome::Built);
         packages
     }
 
     fn order(&self) -> Build {
         Build {
-            agent: self.path("agent"),
+            agents: vec![Agent { path: self.path("agent"), claimed: None }],
             out: self.path("out"),
             version: "3.3.3000.0".to_owned(),
-            architecture: Architecture::Amd64,
         }
+    }
+
+    fn order_of(&self, agents: &[&str]) -> Build {
+        let agents = agents.iter().map(|agent| self.agent(agent)).collect();
+        Build { agents, ..self.order() }
+    }
+
+    /// `ARCH=NAME` or `NAME`, of a file of this directory.
+    fn agent(&self, text: &str) -> Agent {
+        let agent: Agent = text.parse().unwrap();
+        Agent { path: self.dir.path().join(agent.path), ..agent }
+    }
+
+    /// A file that says of itself what it runs on; class and machine are of the ELF specification.
+    fn program(&self, name: &str, class: u8, machine: u8) {
+        let mut bytes =
+            vec![0x7f, b'E', b'L', b'F', class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, machine, 0];
+        bytes.extend(name.as_bytes());
+        std::fs::write(self.path(name), bytes).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -170,4 +189,84 @@ fn a_version_that_is_none_is_refused() {
     let packages = Packages::build();
     let error = Build { version: "latest".to_owned(), ..packages.order() }.run().unwrap_err();
     assert!(error.to_string().contains("`latest` is not a version"), "{error}");
+}
+
+/// A directory with a program for each architecture that the lab has guests of.
+fn fleet() -> Packages {
+    let packages = Packages { dir: tempfile::tempdir().unwrap() };
+    for (name, class, machine) in [("x", 2, 62), ("a", 2, 183), ("r", 1, 40)] {
+        packages.program(name, class, machine);
+    }
+    packages
+}
+
+#[test]
+fn one_order_makes_the_packages_of_every_architecture_where_aws_has_them() {
+    let packages = fleet();
+    let order = packages.order_of(&["x86_64=x", "a", "armhf=r"]);
+    assert_eq!(order.run().unwrap(), Outcome::Built);
+    let latest = packages.path("out/latest");
+    let debs = [("debian_amd64", "amd64", "x"), ("debian_arm64", "arm64", "a"), ("debian_arm", "armhf", "r")];
+    for (directory, architecture, program) in debs {
+        let deb = latest.join(directory).join("amazon-ssm-agent.deb");
+        assert_eq!(run("dpkg-deb", &["--show", "--showformat=${Architecture}"], &deb), architecture);
+        let unpacked = packages.path(directory);
+        let status = Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked).status();
+        assert!(status.unwrap().success());
+        let installed = std::fs::read(unpacked.join("usr/bin/amazon-ssm-agent")).unwrap();
+        assert_eq!(installed, std::fs::read(packages.path(program)).unwrap(), "{directory}");
+    }
+    for (directory, architecture) in [("linux_amd64", "x86_64"), ("linux_arm64", "aarch64")] {
+        let rpm = latest.join(directory).join("amazon-ssm-agent.rpm");
+        assert_eq!(run("rpm", &["-qp", "--qf", "%{ARCH}"], &rpm), architecture);
+    }
+    let mut directories: Vec<_> =
+        std::fs::read_dir(&latest).unwrap().map(|e| e.unwrap().file_name()).collect();
+    directories.sort();
+    // AWS has no rpm for 32-bit ARM.
+    let expected = ["VERSION", "debian_amd64", "debian_arm", "debian_arm64", "linux_amd64", "linux_arm64"];
+    assert_eq!(directories, expected);
+}
+
+#[test]
+fn a_changed_agent_leaves_the_packages_of_the_others_alone() {
+    let packages = fleet();
+    let order = packages.order_of(&["x", "a"]);
+    assert_eq!(order.run().unwrap(), Outcome::Built);
+    assert_eq!(order.run().unwrap(), Outcome::Unchanged);
+    let (amd64, arm64) = (packages.deb(), packages.path("out/latest/debian_arm64/amazon-ssm-agent.deb"));
+    let written = |deb: &Path| std::fs::metadata(deb).unwrap().modified().unwrap();
+    let (untouched, old) = (written(&amd64), std::fs::read(&arm64).unwrap());
+    let changed = [std::fs::read(packages.path("a")).unwrap(), b"new".to_vec()].concat();
+    std::fs::write(packages.path("a"), changed).unwrap();
+    assert_eq!(order.run().unwrap(), Outcome::Built);
+    assert_eq!(written(&amd64), untouched);
+    assert_ne!(std::fs::read(&arm64).unwrap(), old);
+}
+
+#[test]
+fn an_agent_for_another_machine_than_claimed_is_refused_before_anything_is_written() {
+    let packages = fleet();
+    let error = packages.order_of(&["x", "armv7=a"]).run().unwrap_err().to_string();
+    assert!(error.contains("is a program for aarch64, not for armv7"), "{error}");
+    assert!(!packages.path("out").exists());
+}
+
+#[test]
+fn two_agents_for_one_architecture_are_refused() {
+    let packages = fleet();
+    std::fs::copy(packages.path("x"), packages.path("y")).unwrap();
+    let error = packages.order_of(&["x", "amd64=y"]).run().unwrap_err().to_string();
+    assert!(error.contains("are both for x86_64"), "{error}");
+}
+
+#[test]
+fn a_script_is_no_agent() {
+    let packages = fleet();
+    std::fs::write(packages.path("script"), "#!/bin/sh\necho I am an agent\n").unwrap();
+    let error = packages.order_of(&["script"]).run().unwrap_err();
+    let causes: Vec<String> = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source())
+        .map(ToString::to_string)
+        .collect();
+    assert!(causes.join(": ").contains("it is no little-endian ELF program"), "{causes:?}");
 }

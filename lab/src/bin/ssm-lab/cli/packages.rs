@@ -3,31 +3,30 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use lab::packages::{Architecture, Build, Outcome};
+use lab::packages::agent::Agent;
+use lab::packages::{Build, Outcome};
 
 use super::Failure;
 
 /// Build the stand-in agent's .deb and .rpm, signed and laid out as AWS publishes the real ones.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The statically linked agent to pack
-    #[arg(long)]
-    agent: PathBuf,
+    /// A statically linked agent to pack; may be given once for each architecture.
+    ///
+    /// With ARCH, as Linux, dpkg or rpm name it, the program's header must agree; without, it decides.
+    #[arg(long = "agent", value_name = "[ARCH=]PATH", required = true)]
+    agents: Vec<Agent>,
     /// Where to lay the packages out
     #[arg(long)]
     out: PathBuf,
     /// The version of the packages
     #[arg(long, default_value = lab::packages::DEFAULT_VERSION)]
     agent_version: String,
-    /// The architecture the agent was built for
-    #[arg(long, value_enum, default_value_t)]
-    arch: Architecture,
 }
 
 impl Args {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let build =
-            Build { agent: self.agent, out: self.out, version: self.agent_version, architecture: self.arch };
+        let build = Build { agents: self.agents, out: self.out, version: self.agent_version };
         let line = match build.run()? {
             Outcome::Built => format!("packages of {} are in {}", build.version, build.out.display()),
             Outcome::Unchanged => format!("packages in {} are up to date", build.out.display()),
