@@ -5,7 +5,6 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-mount -t sysfs sys /sys
 
 root=/dev/vda
 read -r words < /proc/cmdline
@@ -24,7 +23,7 @@ done < /modules/order
 tries=0
 while [ ! -b "$root" ]; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 200 ]; then
+    if [ "$tries" -gt 600 ]; then
         echo "init: $root did not appear"
         poweroff -f
     fi
@@ -32,7 +31,14 @@ while [ ! -b "$root" ]; do
 done
 
 mount -o rw,noatime "$root" /root || poweroff -f
+
+# Keys and name of this machine come in an archive behind the initrd's. systemd keeps a /run that is mounted.
+if [ -d /seed ]; then
+    mount -t tmpfs -o mode=0755,nosuid,nodev run /root/run
+    cp -R /seed /root/run/bootstrap-seed
+    chmod 0700 /root/run/bootstrap-seed
+fi
+
 mount --move /dev /root/dev
 umount /proc
-umount /sys
 exec switch_root /root /sbin/init

@@ -1,31 +1,28 @@
 #!/bin/sh
-# Unpacks a kernel into this root without installing it: its maintainer scripts would build an initrd.
-# Runs inside the root. Usage: kernel.sh METAPACKAGE
+# Unpacks a kernel without installing it: its maintainer scripts would build an initrd.
+# Usage: kernel.sh PACKAGE.deb OUT [DTB]
+# Writes OUT/vmlinuz, OUT/lib/modules/RELEASE, OUT/name, and OUT/board.dtb of the device tree with that file name.
 set -eu
 
-meta=$1
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+deb=$1
+out=$2
+dtb=${3:-}
 
-image=$(apt-cache depends --important "$meta" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
-if [ -z "$image" ]; then
-    echo "kernel.sh: $meta depends on no linux-image package" >&2
-    exit 1
+mkdir -p "$out"
+dpkg-deb -x "$deb" "$out/package"
+mkdir -p "$out/lib"
+mv "$out/package/lib/modules" "$out/lib/modules"
+release=$(ls "$out/lib/modules")
+depmod -b "$out" "$release"
+"$here/unpacked.sh" "$out/package/boot/vmlinuz-$release" "$out/vmlinuz"
+if [ -n "$dtb" ]; then
+    found=$(find "$out/package/usr/lib/linux-image-$release" -name "$dtb" | head -n 1)
+    if [ -z "$found" ]; then
+        echo "kernel.sh: kernel $release has no device tree $dtb" >&2
+        exit 1
+    fi
+    cp "$found" "$out/board.dtb"
 fi
-
-# The archive directory is the builder's .deb cache.
-cd /var/cache/apt/archives
-apt-get -o APT::Sandbox::User=root -q download "$image"
-dpkg-deb -x "$(find . -name "${image}_*.deb" | sort | tail -n 1)" "$here/kernel"
-
-release=${image#linux-image-}
-mkdir -p /usr/lib/modules
-mv "$here/kernel/lib/modules/$release" /usr/lib/modules/
-depmod "$release"
-mv "$here/kernel/boot/vmlinuz-$release" "$here/vmlinuz"
-rm -rf "$here/kernel"
-
-mkdir -p "$here/out"
-{
-    echo "kernel $(dpkg-deb -f "$(find . -name "${image}_*.deb" | sort | tail -n 1)" Package Version | tr '\n' ' ')"
-    dpkg-query -W -f '${Package} ${Version} ${Architecture}\n'
-} > "$here/manifest"
+dpkg-deb -f "$deb" Package Version | sed 's/^[^:]*: //' | tr '\n' ' ' > "$out/name"
+rm -rf "$out/package"

@@ -11,7 +11,7 @@ use crate::recipe::Recipe;
 use crate::scripts;
 
 /// Changes when the builder itself makes another image of the same parts.
-const BUILDER: &str = "1";
+const BUILDER: &str = "3";
 
 /// Digest of a recipe, the scripts and the inputs; shown as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,22 +26,63 @@ impl fmt::Display for ImageHash {
 impl ImageHash {
     /// Reads every input; fails with the name of the one that can't be read.
     pub(crate) fn of(recipe: &Recipe, inputs: &Inputs) -> Result<Self, (String, io::Error)> {
+        let mut digest = Self::without_inputs(recipe);
+        customizations(&mut digest, recipe, inputs)?;
+        Ok(Self::short(digest))
+    }
+
+    /// The same without the inputs, which whoever only lists or deletes images does not have.
+    #[must_use]
+    pub fn of_recipe(recipe: &Recipe) -> Self {
+        Self::short(Self::without_inputs(recipe))
+    }
+
+    fn without_inputs(recipe: &Recipe) -> Sha256 {
         let mut digest = Sha256::new();
         part(&mut digest, "builder", BUILDER.as_bytes());
         part(&mut digest, "recipe", recipe.source().as_bytes());
         for (name, text) in scripts::of(recipe) {
             part(&mut digest, name, text.as_bytes());
         }
-        for name in recipe.customize().iter().filter_map(|step| step.input.as_deref()) {
-            let content = inputs.read(name).map_err(|error| (name.to_owned(), error))?;
-            part(&mut digest, name, &content);
+        digest
+    }
+
+    /// The same of what goes into a root of this machine's architecture, whose other parts (kernel, board, name of the
+    /// recipe) may differ: recipes of several architectures share it.
+    pub fn of_twin(recipe: &Recipe, inputs: &Inputs) -> Result<Self, (String, io::Error)> {
+        let mut digest = Sha256::new();
+        part(&mut digest, "builder", BUILDER.as_bytes());
+        part(&mut digest, "suite", recipe.base().suite.as_bytes());
+        part(&mut digest, "packages", recipe.base().packages.join(" ").as_bytes());
+        for user in recipe.users() {
+            part(&mut digest, &user.name, user.sudo.word().as_bytes());
+            part(&mut digest, "password", user.password.as_deref().unwrap_or_default().as_bytes());
         }
+        for (name, text) in scripts::of_root(recipe) {
+            part(&mut digest, name, text.as_bytes());
+        }
+        for step in recipe.customize() {
+            part(&mut digest, &step.script, step.args.join("\0").as_bytes());
+        }
+        customizations(&mut digest, recipe, inputs)?;
+        Ok(Self::short(digest))
+    }
+
+    fn short(digest: Sha256) -> Self {
         let mut short = [0; 8];
         for (to, from) in short.iter_mut().zip(digest.finalize()) {
             *to = from;
         }
-        Ok(Self(short))
+        Self(short)
     }
+}
+
+fn customizations(digest: &mut Sha256, recipe: &Recipe, inputs: &Inputs) -> Result<(), (String, io::Error)> {
+    for name in recipe.customize().iter().filter_map(|step| step.input.as_deref()) {
+        let content = inputs.read(name).map_err(|error| (name.to_owned(), error))?;
+        part(digest, name, &content);
+    }
+    Ok(())
 }
 
 /// Lengths go in too, so that a byte can't move from one part to the next unseen.
@@ -80,6 +121,16 @@ mod tests {
         assert_eq!(hash(&text, b"one"), first);
         assert_ne!(hash(&text, b"two"), first);
         assert_ne!(hash(&text.replace("2048", "2049"), b"one"), first);
+    }
+
+    #[test]
+    fn recipes_that_differ_in_architecture_and_kernel_share_a_twin_and_other_packages_do_not() {
+        let twin = |text: &str| ImageHash::of_twin(&Recipe::parse(text).unwrap(), &Inputs::new()).unwrap();
+        let source = |name: &str| Recipe::builtin(name).unwrap().source().to_owned();
+        assert_eq!(twin(&source("debian-12-arm64")), twin(&source("debian-12-armhf")));
+        assert_eq!(twin(&source("debian-12-arm64")), twin(&source("debian-12-mixed")));
+        let other = source("debian-12-arm64").replace("\"procps\"", "\"procps\", \"less\"");
+        assert_ne!(twin(&source("debian-12-arm64")), twin(&other));
     }
 
     #[test]

@@ -6,14 +6,16 @@
 mod build;
 mod cache;
 mod hash;
+mod lock;
 mod progress;
 mod recipe;
 mod scripts;
 mod tool;
 
 pub use build::{ImageError, Inputs, build};
-pub use cache::{Cache, CacheError, Image};
+pub use cache::{Cache, CacheError, Image, Keep, Stored, Swept};
 pub use hash::ImageHash;
+pub use lock::{Difference, Lock};
 pub use progress::{Progress, Step};
 pub use recipe::{Base, Customize, Machine, Recipe, RecipeError, Sudo, User};
 pub use tool::ToolError;

@@ -52,8 +52,14 @@ pub enum Progress<'a> {
 /// The steps of a build, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// The kernel is downloaded and unpacked: `mmdebstrap`.
+    Kernel,
     /// Packages are downloaded, installed and customized: `mmdebstrap`.
     Root,
+    /// The same for this machine's architecture, for an image of another one: `mmdebstrap`.
+    Twin,
+    /// Packages of another architecture are downloaded: `mmdebstrap`.
+    Packages,
     /// The root becomes a file system, and the initrd is packed: `mke2fs`, `cpio`.
     Disk,
     /// The file system becomes a sparse qcow2: `qemu-img`.
@@ -63,7 +69,10 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Kernel => "kernel",
             Self::Root => "packages and customization",
+            Self::Twin => "twin of this machine's architecture",
+            Self::Packages => "packages of the other architecture",
             Self::Disk => "file system and initrd",
             Self::Convert => "qcow2",
         })

@@ -12,11 +12,20 @@ use crate::recipe::Recipe;
 pub(crate) type Script = (&'static str, &'static str);
 
 /// Scripts that every build runs.
-const OF_EVERY_BUILD: [Script; 6] = [
+const OF_EVERY_BUILD: [Script; 7] = [
     ("disk.sh", include_str!("../scripts/disk.sh")),
+    ("fetch.sh", include_str!("../scripts/fetch.sh")),
+    ("foreign.sh", include_str!("../scripts/foreign.sh")),
     ("init.sh", include_str!("../scripts/init.sh")),
     ("initrd.sh", include_str!("../scripts/initrd.sh")),
     ("kernel.sh", include_str!("../scripts/kernel.sh")),
+    ("unpacked.sh", include_str!("../scripts/unpacked.sh")),
+];
+
+/// Of those, the ones that run in the root or stay there.
+const OF_EVERY_ROOT: [Script; 4] = [
+    ("lean.sh", include_str!("../scripts/lean.sh")),
+    ("manifest.sh", include_str!("../scripts/manifest.sh")),
     ("seed.sh", include_str!("../scripts/seed.sh")),
     ("user.sh", include_str!("../scripts/user.sh")),
 ];
@@ -34,8 +43,13 @@ pub(crate) fn exists(name: &str) -> bool {
 
 /// The scripts that take part in a build: changing another one changes no image.
 pub(crate) fn of(recipe: &Recipe) -> impl Iterator<Item = Script> {
+    OF_EVERY_BUILD.into_iter().chain(of_root(recipe))
+}
+
+/// Those of them that take part in making a root, with or without a kernel and a disk.
+pub(crate) fn of_root(recipe: &Recipe) -> impl Iterator<Item = Script> {
     let named = |name: &str| recipe.customize().iter().any(|step| step.script == name);
-    OF_EVERY_BUILD.into_iter().chain(OF_RECIPES.into_iter().filter(move |(name, _)| named(name)))
+    OF_EVERY_ROOT.into_iter().chain(OF_RECIPES.into_iter().filter(move |(name, _)| named(name)))
 }
 
 /// Writes the scripts of a recipe, executable, into `directory`, which must exist.
@@ -60,7 +74,7 @@ mod tests {
             .collect();
         files.sort();
         let mut carried: Vec<&str> =
-            OF_EVERY_BUILD.iter().chain(&OF_RECIPES).map(|(name, _)| *name).collect();
+            OF_EVERY_BUILD.iter().chain(&OF_EVERY_ROOT).chain(&OF_RECIPES).map(|(name, _)| *name).collect();
         carried.sort_unstable();
         assert_eq!(files, carried);
     }

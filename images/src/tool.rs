@@ -12,8 +12,10 @@ use thiserror::Error;
 const LAST_LINES: usize = 20;
 
 /// Debian's package for each tool.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("cpio", "cpio"),
+    ("depmod", "kmod"),
+    ("lz4", "lz4"),
     ("mke2fs", "e2fsprogs"),
     ("mmdebstrap", "mmdebstrap"),
     ("newuidmap", "uidmap"),

@@ -4,66 +4,76 @@
 //! Files go in and out by mmdebstrap's own `sync-in` and `download`: in a user namespace its hooks may read neither a
 //! home directory nor write where the caller may.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Build, ImageError};
 
 /// Where the scripts lie while the root is made.
-const STAGE: &str = "/bootstrap-lab";
+pub(super) const STAGE: &str = "/bootstrap-lab";
 /// apt's downloads.
-const ARCHIVES: &str = "/var/cache/apt/archives";
+pub(super) const ARCHIVES: &str = "/var/cache/apt/archives";
 
-/// mmdebstrap, ready to write `root.tar` into the work directory, and kernel and manifest into `finished`.
-pub(super) fn command(build: &Build<'_>, finished: &Path) -> Result<Command, ImageError> {
+/// The files of a root that was made.
+pub(super) struct Made {
+    /// Everything in it.
+    pub(super) tar: PathBuf,
+    /// Its packages, a line "PACKAGE VERSION ARCHITECTURE" each.
+    pub(super) manifest: PathBuf,
+}
+
+/// Debian's name of the architecture whose programs this machine runs.
+pub(crate) fn native() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "arm" => "armhf",
+        other => other,
+    }
+}
+
+/// mmdebstrap, ready to make a root of this machine's architecture.
+pub(super) fn command(build: &Build<'_>, made: &Made) -> Result<Command, ImageError> {
     let base = build.recipe.base();
-    let packages = build.cache.packages(&base.suite, &base.architecture)?;
+    let packages = build.cache.packages(&base.suite, native())?;
     let mut command = Command::new("mmdebstrap");
     command.arg(build.privilege.mode()).args([
         "--variant=minbase",
         "--format=tar",
         "--skip=essential/unlink",
     ]);
-    command.arg(format!("--architectures={}", base.architecture));
+    command.arg(format!("--architectures={}", native()));
     command.arg(format!("--include={}", base.packages.join(",")));
     // Without it the package usrmerge does the same in minutes of perl.
     command.arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr");
-    command.args(["--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/man/*"]);
-    command.args(["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]);
+    // What is left out of the image is deleted by scripts: dpkg's own way, path-exclude, runs a Python per package.
+    command.arg("--dpkgopt=force-unsafe-io");
     command.args(["--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\""]);
 
     command.arg(format!("--setup-hook=mkdir -p \"$1{ARCHIVES}\" \"$1{STAGE}\""));
     command.arg(format!("--setup-hook=sync-in {} {ARCHIVES}", quoted(&packages)));
     command.arg(format!("--customize-hook=sync-in {} {STAGE}", quoted(&build.stage())));
+    // Before a script that cleans.
+    command.arg(format!("--customize-hook=sync-out {ARCHIVES} {}", quoted(&packages)));
     for step in steps(build) {
         command.arg(format!("--customize-hook={step}"));
     }
-    // Before a script that cleans: the kernel's package is part of the cache.
-    command.arg(format!("--customize-hook=sync-out {ARCHIVES} {}", quoted(&packages)));
-    for step in customize(build) {
-        command.arg(format!("--customize-hook={step}"));
-    }
-    for file in ["vmlinuz", "manifest"] {
-        command.arg(format!("--customize-hook=download {STAGE}/{file} {}", quoted(&finished.join(file))));
-    }
+    command.arg(format!("--customize-hook=download {STAGE}/manifest {}", quoted(&made.manifest)));
     command.arg(format!("--customize-hook=rm -rf \"$1{STAGE}\""));
-    command.arg(&base.suite).arg(build.work.join("root.tar")).args(build.inputs.mirror_url());
+    command.arg(&base.suite).arg(&made.tar).args(build.inputs.mirror_url());
     Ok(command)
 }
 
+/// Users, the manifest before a script that hides dpkg, customizations.
 fn steps(build: &Build<'_>) -> Vec<String> {
-    let kernel = inside("kernel.sh", &[&build.recipe.base().kernel]);
     let users = build.recipe.users().iter().map(|user| inside("user.sh", &[&user.name, user.sudo.word()]));
-    std::iter::once(kernel).chain(users).collect()
-}
-
-fn customize(build: &Build<'_>) -> Vec<String> {
-    let text = |step: &crate::recipe::Customize| {
+    let manifest = inside("manifest.sh", &[&format!("{STAGE}/manifest")]);
+    let customize = |step: &crate::recipe::Customize| {
         let input = step.input.as_ref().map(|name| format!("{STAGE}/{name}"));
         let args: Vec<&str> = step.args.iter().chain(&input).map(String::as_str).collect();
         inside(&step.script, &args)
     };
-    build.recipe.customize().iter().map(text).collect()
+    users.chain([manifest]).chain(build.recipe.customize().iter().map(customize)).collect()
 }
 
 /// A script of ours, run inside the root.
@@ -76,7 +86,7 @@ fn inside(script: &str, args: &[&str]) -> String {
     text
 }
 
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     quote(&path.to_string_lossy())
 }
 

@@ -1,11 +1,15 @@
-//! The build: three steps from a recipe to a bootable image, then one rename into the cache.
+//! The build: from a recipe to a bootable image in a few steps, then one rename into the cache.
 //!
 //! Everything that touches a root runs as root of the machine or of a user namespace, chosen in one place
-//! ([`Privilege`]); what runs inside the root are the scripts of this crate.
+//! ([`Privilege`]); what runs inside the root are the scripts of this crate. No program of another architecture is
+//! ever run: a root of another architecture is made from its packages and a twin of this machine's (`foreign.sh`).
 
+mod fetch;
+mod inputs;
+mod privilege;
 mod root;
+mod twin;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +18,8 @@ use std::time::Instant;
 
 use thiserror::Error;
 
+pub use self::inputs::Inputs;
+use self::privilege::Privilege;
 use crate::cache::{Cache, CacheError, Image};
 use crate::hash::ImageHash;
 use crate::progress::{Progress, Step};
@@ -47,103 +53,34 @@ pub enum ImageError {
         /// What the tool said.
         source: ToolError,
     },
-    /// A file of the build could not be written.
-    #[error("image {image}: can't write {}", path.display())]
-    Write {
+    /// A file of the build could not be read or written.
+    #[error("image {image}: {action} {}", path.display())]
+    File {
         /// The recipe.
         image: String,
+        /// What was tried: "can't write".
+        action: &'static str,
         /// Which file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
+    /// Debian's archive was changed while the build read it twice.
+    #[error(
+        "image {image}: {package} has another version for {architecture} than for this machine; build again later"
+    )]
+    Skew {
+        /// The recipe.
+        image: String,
+        /// The first such package.
+        package: String,
+        /// The image's architecture.
+        architecture: String,
+    },
 }
 
-/// What a build takes beside its recipe.
-#[derive(Debug, Clone, Default)]
-pub struct Inputs {
-    cache: Option<Cache>,
-    files: BTreeMap<String, PathBuf>,
-    mirror: Option<String>,
-}
-
-impl Inputs {
-    /// No files, the user's cache, Debian's mirrors.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The file behind an `input` of the recipe.
-    #[must_use]
-    pub fn file(mut self, name: &str, path: &Path) -> Self {
-        self.files.insert(name.to_owned(), path.to_owned());
-        self
-    }
-
-    /// Another cache than the user's.
-    #[must_use]
-    pub fn cache(mut self, cache: Cache) -> Self {
-        self.cache = Some(cache);
-        self
-    }
-
-    /// A mirror of Debian instead of deb.debian.org with its security updates.
-    #[must_use]
-    pub fn mirror(mut self, url: &str) -> Self {
-        self.mirror = Some(url.to_owned());
-        self
-    }
-
-    pub(crate) fn path(&self, name: &str) -> Option<&Path> {
-        self.files.get(name).map(PathBuf::as_path)
-    }
-
-    pub(crate) fn mirror_url(&self) -> Option<&str> {
-        self.mirror.as_deref()
-    }
-}
-
-/// Who may own files of all users: root itself, or anybody in a user namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Privilege {
-    Root,
-    UserNamespace,
-}
-
-impl Privilege {
-    fn of_this_process() -> Self {
-        if rustix::process::geteuid().is_root() { Self::Root } else { Self::UserNamespace }
-    }
-
-    fn tools(self) -> &'static [&'static str] {
-        match self {
-            Self::Root => &["mmdebstrap", "mke2fs", "qemu-img", "cpio", "tar", "truncate"],
-            Self::UserNamespace => {
-                &["mmdebstrap", "mke2fs", "qemu-img", "cpio", "tar", "truncate", "unshare", "newuidmap"]
-            }
-        }
-    }
-
-    /// mmdebstrap's word for it.
-    fn mode(self) -> &'static str {
-        match self {
-            Self::Root => "--mode=root",
-            Self::UserNamespace => "--mode=unshare",
-        }
-    }
-
-    fn command(self, program: &Path) -> Command {
-        match self {
-            Self::Root => Command::new(program),
-            Self::UserNamespace => {
-                let mut command = Command::new("unshare");
-                command.args(["--map-auto", "--map-root-user", "--"]).arg(program);
-                command
-            }
-        }
-    }
-}
+/// Who hears of a build's progress.
+type Listener<'a> = &'a mut dyn FnMut(Progress<'_>);
 
 /// The image of a recipe: from the cache, or built now.
 pub fn build(
@@ -153,11 +90,9 @@ pub fn build(
 ) -> Result<Image, ImageError> {
     let name = recipe.name();
     let cache = inputs.cache.clone().map_or_else(Cache::of_user, Ok)?;
-    let hash = ImageHash::of(recipe, inputs).map_err(|(input, source)| ImageError::Input {
-        image: name.to_owned(),
-        input,
-        source,
-    })?;
+    let unreadable = |(input, source)| ImageError::Input { image: name.to_owned(), input, source };
+    let hash = ImageHash::of(recipe, inputs).map_err(unreadable)?;
+    let twin = ImageHash::of_twin(recipe, inputs).map_err(unreadable)?;
     let reuse = |image: Image, progress: &mut dyn FnMut(Progress<'_>)| {
         progress(Progress::Reused { image: name, directory: image.directory() });
         image
@@ -171,9 +106,9 @@ pub fn build(
         return Ok(reuse(image, progress));
     }
     let work = cache.work(name, &lock)?;
-    let finished =
-        Build { recipe, inputs, cache: &cache, work: work.path(), privilege: Privilege::of_this_process() }
-            .run(progress)?;
+    let privilege = Privilege::of_this_process();
+    let build = Build { recipe, inputs, cache: &cache, twin, work: work.path(), privilege };
+    let finished = build.run(progress)?;
     let image = cache.publish(&finished, name, hash)?;
     drop::<File>(lock);
     Ok(image)
@@ -184,28 +119,47 @@ struct Build<'a> {
     recipe: &'a Recipe,
     inputs: &'a Inputs,
     cache: &'a Cache,
+    twin: ImageHash,
     work: &'a Path,
     privilege: Privilege,
 }
 
 impl Build<'_> {
     /// Runs all steps; the directory that holds the finished image's files.
-    fn run(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, ImageError> {
-        tool::require(self.privilege.tools()).map_err(|source| self.tool_error(Step::Root, source))?;
+    fn run(&self, progress: Listener<'_>) -> Result<PathBuf, ImageError> {
+        tool::require(self.privilege.tools()).map_err(|source| self.tool_error(Step::Kernel, source))?;
         let finished = self.work.join("image");
         self.create(&finished)?;
         self.prepare_stage()?;
+        self.kernel(progress)?;
 
-        let mut command = root::command(self, &finished)?;
-        self.step(Step::Root, "mmdebstrap", &mut command, progress)?;
-        self.step(Step::Disk, "disk.sh", &mut self.disk(), progress)?;
-        let initrd = finished.join("initrd");
-        fs::rename(self.work.join("initrd"), &initrd).map_err(|source| self.write_error(&initrd, source))?;
+        let architecture = &self.recipe.base().architecture;
+        let tar = if architecture == root::native() {
+            let made = root::Made { tar: self.work.join("root.tar"), manifest: self.work.join("manifest") };
+            self.step(Step::Root, "mmdebstrap", &mut root::command(self, &made)?, progress)?;
+            made.tar
+        } else {
+            self.foreign(progress)?
+        };
+        self.step(Step::Disk, "disk.sh", &mut self.disk(&tar), progress)?;
+
         let mut convert = Command::new("qemu-img");
         convert.args(["convert", "-f", "raw", "-O", "qcow2"]);
         convert.arg(self.work.join("disk.raw")).arg(finished.join("disk.qcow2"));
         self.step(Step::Convert, "qemu-img", &mut convert, progress)?;
+        self.collect(&finished)?;
         Ok(finished)
+    }
+
+    /// Downloads the kernel and unpacks it into `kernel` of the work directory.
+    fn kernel(&self, progress: Listener<'_>) -> Result<(), ImageError> {
+        let base = self.recipe.base();
+        let list = self.fetch(Step::Kernel, base.kernel_architecture(), &fetch::What::Kernel, progress)?;
+        let packages = self.cache.packages(&base.suite, base.kernel_architecture())?;
+        let mut command = Command::new(self.stage().join("scripts/kernel.sh"));
+        command.args(list.iter().map(|package| packages.join(&package.file)));
+        command.arg(self.work.join("kernel")).args(&self.recipe.machine().dtb);
+        self.step(Step::Kernel, "kernel.sh", &mut command, progress)
     }
 
     /// Scripts, passwords and input files, laid out as the scripts find them in the root.
@@ -214,14 +168,13 @@ impl Build<'_> {
         let directory = stage.join("scripts");
         self.create(&directory)?;
         scripts::write_all(self.recipe, &directory).map_err(|source| self.write_error(&directory, source))?;
-        let passwords = stage.join("passwords");
         let lines: String = self
             .recipe
             .users()
             .iter()
             .filter_map(|user| Some(format!("{}:{}\n", user.name, user.password.as_ref()?)))
             .collect();
-        fs::write(&passwords, lines).map_err(|source| self.write_error(&passwords, source))?;
+        self.write(&stage.join("passwords"), &lines)?;
         for name in self.recipe.customize().iter().filter_map(|step| step.input.as_deref()) {
             let to = stage.join(name);
             let from = self.inputs.path(name).unwrap_or(Path::new(name));
@@ -230,13 +183,28 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn disk(&self) -> Command {
-        let scripts = self.stage().join("scripts");
+    fn disk(&self, tar: &Path) -> Command {
         let machine = self.recipe.machine();
-        let mut command = self.privilege.command(&scripts.join("disk.sh"));
-        command.arg(self.work.join("root.tar")).arg(self.work).arg(machine.disk_mib.to_string());
-        command.arg(scripts.join("init.sh")).arg(scripts.join("initrd.sh")).args(&machine.initrd_modules);
+        let mut command = self.privilege.command(&self.stage().join("scripts/disk.sh"));
+        command.arg(self.work).arg(tar).arg(machine.disk_mib.to_string()).args(&machine.initrd_modules);
         command
+    }
+
+    /// Everything but the disk goes from the work directory to the finished image.
+    fn collect(&self, finished: &Path) -> Result<(), ImageError> {
+        let kernel = self.work.join("kernel");
+        let name = self.read(&kernel.join("name"))?;
+        let packages = self.read(&self.work.join("manifest"))?;
+        self.write(&finished.join("manifest"), &format!("kernel {}\n{packages}", name.trim()))?;
+        self.write(&finished.join("recipe.toml"), self.recipe.source())?;
+        self.write(&finished.join("recipe.hash"), &format!("{}\n", ImageHash::of_recipe(self.recipe)))?;
+        let mut files = vec![(self.work.join("initrd"), "initrd"), (kernel.join("vmlinuz"), "vmlinuz")];
+        files.extend(self.recipe.machine().dtb.iter().map(|_| (kernel.join("board.dtb"), "board.dtb")));
+        for (from, name) in files {
+            let to = finished.join(name);
+            fs::rename(from, &to).map_err(|source| self.write_error(&to, source))?;
+        }
+        Ok(())
     }
 
     fn stage(&self) -> PathBuf {
@@ -248,7 +216,7 @@ impl Build<'_> {
         step: Step,
         tool: &str,
         command: &mut Command,
-        progress: &mut dyn FnMut(Progress<'_>),
+        progress: Listener<'_>,
     ) -> Result<(), ImageError> {
         let image = self.recipe.name();
         let begin = Instant::now();
@@ -264,11 +232,23 @@ impl Build<'_> {
         fs::create_dir_all(directory).map_err(|source| self.write_error(directory, source))
     }
 
+    fn read(&self, path: &Path) -> Result<String, ImageError> {
+        fs::read_to_string(path).map_err(|source| self.file_error("can't read", path, source))
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), ImageError> {
+        fs::write(path, text).map_err(|source| self.write_error(path, source))
+    }
+
     fn tool_error(&self, step: Step, source: ToolError) -> ImageError {
         ImageError::Tool { image: self.recipe.name().to_owned(), step, source }
     }
 
     fn write_error(&self, path: &Path, source: io::Error) -> ImageError {
-        ImageError::Write { image: self.recipe.name().to_owned(), path: path.to_owned(), source }
+        self.file_error("can't write", path, source)
+    }
+
+    fn file_error(&self, action: &'static str, path: &Path, source: io::Error) -> ImageError {
+        ImageError::File { image: self.recipe.name().to_owned(), action, path: path.to_owned(), source }
     }
 }

@@ -1,12 +1,17 @@
 //! Where images lie: found by hash, made under a lock, put in place by one rename. Apart from the build, because a
 //! cached image is used without building.
 
+mod stored;
+mod sweep;
+
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use self::stored::Stored;
+pub use self::sweep::{Keep, Swept};
 use crate::hash::ImageHash;
 
 /// Why the cache can't be used.
@@ -24,6 +29,12 @@ pub enum CacheError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// `images gc` was faster than a machine that wanted to use it.
+    #[error("the image {} was deleted in this moment; build it again", directory.display())]
+    Deleted {
+        /// Where it was.
+        directory: PathBuf,
     },
 }
 
@@ -58,6 +69,12 @@ impl Image {
         self.directory.join("vmlinuz")
     }
 
+    /// The device tree, for a board that needs one.
+    #[must_use]
+    pub fn dtb(&self) -> Option<PathBuf> {
+        Some(self.directory.join("board.dtb")).filter(|path| path.is_file())
+    }
+
     /// The initrd.
     #[must_use]
     pub fn initrd(&self) -> PathBuf {
@@ -74,6 +91,21 @@ impl Image {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Says that a machine uses the image, whose disk is then the backing file of an overlay: it is not deleted as long
+    /// as the file, or a copy of its descriptor in another process, is open.
+    pub fn hold(&self) -> Result<File, CacheError> {
+        let path = self.directory.join("hold");
+        let failed = |source| CacheError::Io { action: "can't lock", path: path.clone(), source };
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        file.lock_shared().map_err(failed)?;
+        // Whoever deletes takes the lock first, and may have had it just now.
+        if self.disk().is_file() {
+            Ok(file)
+        } else {
+            Err(CacheError::Deleted { directory: self.directory.clone() })
+        }
     }
 }
 
@@ -107,6 +139,13 @@ impl Cache {
     /// Downloaded packages, shared by all images of a suite and architecture.
     pub(crate) fn packages(&self, suite: &str, architecture: &str) -> Result<PathBuf, CacheError> {
         let directory = self.directory.join("debs").join(format!("{suite}-{architecture}"));
+        create(&directory)?;
+        Ok(directory)
+    }
+
+    /// Roots of this machine's architecture, from which those of others are made.
+    pub(crate) fn twins(&self) -> Result<PathBuf, CacheError> {
+        let directory = self.directory.join("twins");
         create(&directory)?;
         Ok(directory)
     }

@@ -1,0 +1,217 @@
+//! Deleting what no recipe makes any more. Apart from the rest of the cache, because here alone things go that another
+//! process may be using: an image only under its own lock, the leavings of builds only under the lock of all builds.
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::stored::bytes_of;
+use super::{Cache, CacheError, Stored};
+
+/// What a sweep leaves alone.
+#[derive(Debug, Clone, Default)]
+pub struct Keep {
+    /// Names of recipes, each with the digest of recipe and scripts that an image of it must have.
+    pub recipes: Vec<(String, String)>,
+    /// Digests of the twins of those recipes.
+    pub twins: Vec<String>,
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Default)]
+pub struct Swept {
+    /// What went, with its bytes.
+    pub deleted: Vec<(PathBuf, u64)>,
+    /// Images that would have gone, but machines use them.
+    pub held: Vec<PathBuf>,
+    /// Another process builds, so packages and the leavings of builds were not looked at.
+    pub building: bool,
+}
+
+impl Cache {
+    /// Deletes every image that `keep` does not name, then twins, packages and leavings that belong to none of those
+    /// that stay. Of several images of one recipe, made with other input files, the newest stays.
+    pub fn sweep(&self, keep: &Keep) -> Result<Swept, CacheError> {
+        let mut swept = Swept::default();
+        let mut staying: Vec<Stored> = Vec::new();
+        for stored in self.stored() {
+            let named =
+                keep.recipes.iter().any(|(name, hash)| *name == stored.name && *hash == stored.recipe_hash);
+            let newest = !staying.iter().any(|other| other.name == stored.name);
+            if named && newest || !self.delete_image(&stored, &mut swept)? {
+                staying.push(stored);
+            }
+        }
+        let Some(_lock) = self.try_lock()? else {
+            swept.building = true;
+            return Ok(swept);
+        };
+        for path in entries(&self.directory.join("images")) {
+            if name_of(&path).starts_with('.') {
+                delete(&path, &mut swept)?;
+            }
+        }
+        let mut manifests: Vec<PathBuf> = staying.iter().map(|stored| stored.image.manifest()).collect();
+        for path in entries(&self.directory.join("twins")) {
+            if keep.twins.iter().any(|hash| name_of(&path).contains(&format!("-{hash}."))) {
+                manifests.extend(
+                    Some(path).filter(|path| path.extension().is_some_and(|kind| kind == "manifest")),
+                );
+            } else {
+                delete(&path, &mut swept)?;
+            }
+        }
+        let used: HashSet<String> = manifests.iter().flat_map(|path| packages(path)).collect();
+        for path in entries(&self.directory.join("debs")).iter().flat_map(|suite| entries(suite)) {
+            let of_a_package = path.extension().is_some_and(|kind| kind == "deb");
+            let stem = name_of(&path).rsplit_once('_').map_or("", |(stem, _)| stem);
+            if of_a_package && !used.contains(stem) {
+                delete(&path, &mut swept)?;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// False if a machine uses it. The directory is renamed first, so that no half of an image is ever found.
+    fn delete_image(&self, stored: &Stored, swept: &mut Swept) -> Result<bool, CacheError> {
+        let directory = stored.image.directory();
+        let path = directory.join("hold");
+        let failed = |source| CacheError::Io { action: "can't lock", path: path.clone(), source };
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                swept.held.push(directory.to_owned());
+                return Ok(false);
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let away = self.directory.join("images").join(format!(".deleted-{}-{}", stored.name, stored.hash));
+        let cannot = |source| CacheError::Io { action: "can't delete", path: directory.to_owned(), source };
+        fs::rename(directory, &away).map_err(cannot)?;
+        fs::remove_dir_all(&away).map_err(cannot)?;
+        swept.deleted.push((directory.to_owned(), stored.bytes));
+        Ok(true)
+    }
+
+    fn try_lock(&self) -> Result<Option<File>, CacheError> {
+        let path = self.directory.join("build.lock");
+        let failed = |source| CacheError::Io { action: "can't lock", path: path.clone(), source };
+        super::create(&self.directory)?;
+        let file = File::create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
+/// `NAME_VERSION` of every package of a manifest, as apt names files: a colon can't stay.
+fn packages(manifest: &Path) -> Vec<String> {
+    let text = fs::read_to_string(manifest).unwrap_or_default();
+    let file = |line: &str| {
+        let mut words = line.strip_prefix("kernel ").unwrap_or(line).split(' ');
+        Some(format!("{}_{}", words.next()?, words.next()?.replace(':', "%3a")))
+    };
+    text.lines().filter_map(file).collect()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+fn delete(path: &Path, swept: &mut Swept) -> Result<(), CacheError> {
+    let bytes = bytes_of(path);
+    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    result.map_err(|source| CacheError::Io { action: "can't delete", path: path.to_owned(), source })?;
+    swept.deleted.push((path.to_owned(), bytes));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "0123456789abcdef";
+
+    fn image(cache: &Cache, name: &str, recipe_hash: &str) -> PathBuf {
+        let directory = cache.directory().join("images").join(format!("{name}-{HASH}"));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("disk.qcow2"), "0123456789").unwrap();
+        fs::write(directory.join("recipe.hash"), recipe_hash).unwrap();
+        fs::write(directory.join("manifest"), "kernel linux-image-6 6.1-2\nlogin 1:4.13+dfsg1 amd64\n")
+            .unwrap();
+        directory
+    }
+
+    fn keep(recipe_hash: &str) -> Keep {
+        Keep { recipes: vec![("debian".to_owned(), recipe_hash.to_owned())], twins: vec![HASH.to_owned()] }
+    }
+
+    #[test]
+    fn an_image_of_the_recipe_stays_and_one_of_an_older_recipe_goes_with_its_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "new");
+        assert!(cache.sweep(&keep("new")).unwrap().deleted.is_empty());
+        let swept = cache.sweep(&keep("newer")).unwrap();
+        assert_eq!(swept.deleted.len(), 1);
+        assert!(swept.deleted[0].1 > 10 && !place.exists());
+    }
+
+    #[test]
+    fn an_image_that_a_machine_holds_stays_until_it_is_let_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "old");
+        let held = super::super::Image::at(place.clone()).hold().unwrap();
+        let swept = cache.sweep(&keep("new")).unwrap();
+        assert!(swept.held.contains(&place) && swept.deleted.is_empty());
+        assert!(place.join("disk.qcow2").exists());
+        drop(held);
+        cache.sweep(&keep("new")).unwrap();
+        assert!(!place.exists());
+        let error = super::super::Image::at(place).hold().unwrap_err();
+        assert!(matches!(error, CacheError::Io { .. } | CacheError::Deleted { .. }));
+    }
+
+    #[test]
+    fn only_packages_of_images_and_twins_that_stay_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        image(&cache, "debian", "new");
+        let twins = cache.directory().join("twins");
+        let debs = cache.directory().join("debs/bookworm-amd64");
+        for directory in [&twins, &debs] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        fs::write(twins.join(format!("bookworm-{HASH}.manifest")), "sudo 1.9 amd64\n").unwrap();
+        fs::write(twins.join("bookworm-ffffffffffffffff.tar"), "old").unwrap();
+        let files = ["linux-image-6_6.1-2_amd64.deb", "login_1%3a4.13+dfsg1_amd64.deb", "sudo_1.9_amd64.deb"];
+        for file in files.iter().chain(&["sudo_1.8_amd64.deb", "lock"]) {
+            fs::write(debs.join(file), "").unwrap();
+        }
+        let swept = cache.sweep(&keep("new")).unwrap();
+        let mut gone: Vec<_> = swept.deleted.iter().map(|(path, _)| name_of(path)).collect();
+        gone.sort_unstable();
+        assert_eq!(gone, ["bookworm-ffffffffffffffff.tar", "sudo_1.8_amd64.deb"]);
+        assert!(files.iter().all(|file| debs.join(file).exists()));
+    }
+
+    #[test]
+    fn while_another_process_builds_its_directory_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let lock = cache.lock(|| ()).unwrap();
+        let work = cache.work("debian", &lock).unwrap();
+        assert!(cache.sweep(&Keep::default()).unwrap().building && work.path().exists());
+        drop(lock);
+        let swept = cache.sweep(&Keep::default()).unwrap();
+        assert!(!swept.building && !work.path().exists());
+    }
+}

@@ -1,0 +1,42 @@
+//! `images show`: one recipe and its image.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write};
+
+use images::{Cache, ImageHash};
+
+use super::list::{newest, size};
+use super::{Failure, recipe};
+
+/// Show a recipe and its image: hash, files, kernel, command line, packages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of a recipe, or path of a recipe of your own, which ends in .toml.
+    recipe: String,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let recipe = recipe(&self.recipe)?;
+        let stored = Cache::of_user()?.stored();
+        let (state, image) = newest(&recipe, &stored);
+        let machine = recipe.machine();
+        let mut text = format!("name      {}\nsummary   {}\n", recipe.name(), recipe.summary());
+        writeln!(text, "recipe    {}", ImageHash::of_recipe(&recipe))?;
+        writeln!(text, "board     {}\nappend    {}", machine.board, machine.append)?;
+        if let Some(stored) = image {
+            let manifest = fs::read_to_string(stored.image.manifest())?;
+            let (kernel, packages) = manifest.split_once('\n').unwrap_or((&manifest, ""));
+            writeln!(text, "image     {} ({state}), {}", stored.hash, size(stored.bytes))?;
+            writeln!(text, "path      {}", stored.image.directory().display())?;
+            writeln!(text, "kernel    {}", kernel.trim_start_matches("kernel "))?;
+            writeln!(text, "packages  {}", packages.lines().count())?;
+            packages.lines().try_for_each(|line| writeln!(text, "  {line}"))?;
+        } else {
+            writeln!(text, "image     not built; `images build {}` makes it", self.recipe)?;
+        }
+        io::stdout().write_all(text.as_bytes())?;
+        Ok(())
+    }
+}
