@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs what the lab and the tests need and what is missing, on Debian and its derivatives; elsewhere says what is needed.
+# --static: what building static binaries with Debian's compiler needs.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/step.sh
@@ -19,21 +20,42 @@ mmdebstrap:mmdebstrap
 /sbin/mke2fs:e2fsprogs
 cpio:cpio
 /bin/busybox:busybox-static
+lz4:lz4
+/sbin/depmod:kmod
 newuidmap:uidmap
 qemu-img:qemu-utils
 qemu-system-x86_64:qemu-system-x86
+qemu-system-aarch64:qemu-system-arm
 '
+
+if [ "${1-}" = --static ]; then
+    needs='
+gcc:gcc
+readelf:binutils
+/usr/bin/rustc:rustc-web
+/usr/bin/cargo:cargo-web
+/usr/lib/rustlib/src/rust/library/std/build.rs:rust-web-src
+qemu-aarch64-static:qemu-user-static
+'
+fi
+
+is_there() {
+    case $1 in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 
 missing=
 for need in $needs; do
-    command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need#*:}"
+    is_there "${need%%:*}" || missing="$missing ${need#*:}"
 done
 # A C library to link with has no command of its own.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 # Nor has the part of Python that makes environments complete with pip.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 
-if ! command -v cargo >/dev/null 2>&1; then
+if [ "${1-}" != --static ] && ! command -v cargo >/dev/null 2>&1; then
     echo "error: there is no cargo; install a Rust toolchain of at least the rust-version in Cargo.toml (https://rustup.rs)" >&2
     exit 1
 fi

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every test, the fast ones first. --fast leaves out what needs QEMU. Ends with a line that counts what ran.
+# Every test, the fast ones first. --fast leaves out what needs QEMU; BOOTSTRAP_HIL_SET=full or heavy runs more of that.
+# Ends with a line that counts what ran.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/step.sh
@@ -17,9 +18,11 @@ counted() {
     return "$status"
 }
 
-# Cargo's closing lines, `test result: ok. 12 passed; 0 failed; ...`, and pytest's, `1 failed, 11 passed, 2 errors in 9.42s`.
+# Cargo's closing lines, `test result: ok. 12 passed; 0 failed; ...`, pytest's, `1 failed, 11 passed, 2 errors in 9.42s`, and
+# hil's, `scenarios: 12 passed, 0 failed, ...`. A check of a script is a line that begins with `ok: `.
 count() {
-    awk '/^test result: / || /^[0-9]+ (passed|failed|error).* in [0-9.]+s/ {
+    awk '/^ok: / { passed++ }
+        /^test result: / || /^scenarios: / || /^[0-9]+ (passed|failed|error).* in [0-9.]+s/ {
             for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) passed += $(i - 1); if ($i ~ /^(failed|error)/) failed += $(i - 1) } }
         END { printf "tests: %d passed, %d failed\n", passed, failed }' "$log"
 }
@@ -27,18 +30,31 @@ count() {
 # shellcheck disable=SC2317 # called by way of step
 scripts() { git ls-files -z -- '*.sh' .ci/run | xargs -0 shellcheck -x; }
 
+# The core set needs the product on this computer only. All of it needs static binaries of everything for everything, which
+# take most of an hour to build once.
+machines() {
+    hil=$CARGO_TARGET_DIR/debug/hil
+    if [ -n "${BOOTSTRAP_HIL_SET-}" ]; then
+        step 'static binaries for the machines' tools/dist.sh --tests &&
+            step 'scenarios on all machines' counted "$hil" run --set "$BOOTSTRAP_HIL_SET" --results target/hil
+    else
+        step 'scenarios on machines' counted "$hil" run --set core --machine x86_64 --machine x86_64-rpm --results target/hil
+    fi
+}
+
 # Always the whole workspace: with another selection cargo would unify features differently and build everything again.
 run() {
     step 'format' cargo fmt --all --check &&
         step 'shell scripts' scripts &&
-        step 'lints' cargo clippy --workspace --all-targets --features hil-tests/qemu --locked --quiet -- -D warnings &&
+        step 'lints' cargo clippy --workspace --all-targets --locked --quiet -- -D warnings &&
         step 'building tests and binaries' cargo test --workspace --locked --quiet --no-run &&
         step 'unit and integration tests' counted cargo test --workspace --locked --quiet --no-fail-fast &&
         step 'the lab by boto3, the AWS CLI and a replayed agent' counted sh tools/clients.sh || return
     [ "${1-}" != --fast ] || return 0
     step 'building the stand-in agent' build_agent &&
-        step 'QEMU scenarios' counted cargo test --workspace --features hil-tests/qemu --locked --test scenarios --no-fail-fast -- \
-            --test-threads=1 --nocapture
+        machines &&
+        step 'a run that is killed leaves nothing' counted tools/hil-crash.sh &&
+        step 'scenarios on a board that is not of QEMU' counted tools/hil-board.sh
 }
 
 status=0

@@ -1,10 +1,11 @@
-//! `hil`: the lab's life cycle on the command line.
+//! `hil`: machines, scenarios and the lab on the command line.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use hil_tests::cli::Cli;
 
-fn main() -> ExitCode {
-    Cli::parse().run()
+#[tokio::main(worker_threads = 8)]
+async fn main() -> ExitCode {
+    Cli::parse().run().await
 }

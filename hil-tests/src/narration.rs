@@ -49,11 +49,27 @@ impl Narration {
         self.say(&format!("{what} ..."));
         let begin = Instant::now();
         let result = work();
-        let seconds = begin.elapsed().as_secs_f64();
-        let how = if result.is_ok() { "done in" } else { "failed after" };
-        self.say(&format!("{what}: {how} {seconds:.1} s"));
+        self.say(&ending(what, result.is_ok(), begin));
         result
     }
+
+    /// The same for work that waits.
+    pub async fn step_async<T, E>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.say(&format!("{what} ..."));
+        let begin = Instant::now();
+        let result = work.await;
+        self.say(&ending(what, result.is_ok(), begin));
+        result
+    }
+}
+
+fn ending(what: &str, well: bool, begin: Instant) -> String {
+    let how = if well { "done in" } else { "failed after" };
+    format!("{what}: {how} {:.1} s", begin.elapsed().as_secs_f64())
 }
 
 #[cfg(test)]

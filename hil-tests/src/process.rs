@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::wait;
+use crate::wait::Deadline;
 
 /// A process and the argument by which it is known to be ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +24,9 @@ impl Known {
     }
 
     /// Asks it to end, and kills it after `grace`. True if it is gone.
-    pub(crate) fn stop(&self, grace: Duration) -> bool {
+    pub(crate) async fn stop(&self, grace: Duration) -> bool {
         for (signal, limit) in [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(5))] {
-            if !self.signal(signal) || self.gone_within(limit) {
+            if !self.signal(signal) || self.gone_within(limit).await {
                 return true;
             }
         }
@@ -34,9 +34,14 @@ impl Known {
     }
 
     /// Waits for its end.
-    pub(crate) fn gone_within(&self, limit: Duration) -> bool {
-        let gone = || Ok::<_, ()>((!self.is_alive()).then_some(()));
-        matches!(wait::until(limit, Duration::from_millis(20), gone), Ok(Some(())))
+    pub(crate) async fn gone_within(&self, limit: Duration) -> bool {
+        let deadline = Deadline::after(limit);
+        while self.is_alive() {
+            if !deadline.pause(Duration::from_millis(20)).await {
+                return !self.is_alive();
+            }
+        }
+        true
     }
 
     /// False if there is nothing of ours to signal. The descriptor is opened before the check, so that the signal
@@ -53,22 +58,22 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    #[test]
-    fn a_process_with_another_command_line_is_not_ours_and_is_left_alone() {
+    #[tokio::test]
+    async fn a_process_with_another_command_line_is_not_ours_and_is_left_alone() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let stranger = Known { pid, mark: "6".to_owned() };
         assert!(!stranger.is_alive());
-        assert!(stranger.stop(Duration::ZERO));
+        assert!(stranger.stop(Duration::ZERO).await);
         assert!(child.try_wait().unwrap().is_none(), "it was signalled");
 
         let ours = Known { pid, mark: "60".to_owned() };
         // Right after its start a process has no command line for a moment.
-        let alive = wait::until(Duration::from_secs(5), Duration::from_millis(1), || {
-            Ok::<_, ()>(ours.is_alive().then_some(()))
-        });
-        assert_eq!(alive, Ok(Some(())));
-        assert!(ours.stop(Duration::from_secs(5)));
-        child.wait().unwrap();
+        let deadline = Deadline::after(Duration::from_secs(5));
+        while !ours.is_alive() && deadline.pause(Duration::from_millis(1)).await {}
+        assert!(ours.is_alive());
+        let waiting = std::thread::spawn(move || child.wait());
+        assert!(ours.stop(Duration::from_secs(5)).await);
+        waiting.join().unwrap().unwrap();
     }
 }

@@ -4,14 +4,15 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use thiserror::Error;
-
-use crate::wait;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 /// What OpenSSH exits with when it never reached the command.
 const SSH_FAILED: i32 = 255;
@@ -67,7 +68,9 @@ pub enum SshError {
 pub struct Ssh {
     /// Login name.
     pub user: String,
-    /// Local port that QEMU forwards to the guest's port 22.
+    /// Where it is reached: 127.0.0.1 for a guest of QEMU.
+    pub address: String,
+    /// Its port there; QEMU forwards a local one to the guest's port 22.
     pub port: u16,
     /// Private key.
     pub identity: PathBuf,
@@ -95,12 +98,12 @@ impl Ssh {
     /// user@host:port.
     #[must_use]
     pub fn target(&self) -> String {
-        format!("{}@127.0.0.1:{}", self.user, self.port)
+        format!("{}@{}:{}", self.user, self.address, self.port)
     }
 
     /// Runs a command; its output, whatever its exit code. 255 is OpenSSH's own and means that there was no connection.
-    pub fn output<S: AsRef<str>>(&self, command: &[S]) -> Result<Output, SshError> {
-        let output = self.run_with(command, Stdio::null(), Stdio::piped())?;
+    pub async fn output<S: AsRef<str>>(&self, command: &[S]) -> Result<Output, SshError> {
+        let output = self.run_with(&words(command), Stdio::null(), Stdio::piped()).await?;
         match self.check(command, &output) {
             Err(error @ SshError::Connect { .. }) => Err(error),
             _ => Ok(output),
@@ -108,44 +111,52 @@ impl Ssh {
     }
 
     /// Runs a command; its stdout without the last line end, an error if it fails.
-    pub fn run<S: AsRef<str>>(&self, command: &[S]) -> Result<String, SshError> {
-        let output = self.output(command)?;
+    pub async fn run<S: AsRef<str>>(&self, command: &[S]) -> Result<String, SshError> {
+        let output = self.output(command).await?;
         self.check(command, &output)?;
         Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned())
     }
 
     /// Sends a local file to an absolute path of the guest.
-    pub fn copy_in(&self, from: &Path, to: &str) -> Result<(), SshError> {
+    pub async fn copy_in(&self, from: &Path, to: &str) -> Result<(), SshError> {
         let file = File::open(from).map_err(|source| SshError::File { path: from.to_owned(), source })?;
-        let command = ["dd", "bs=64k", "status=none", &format!("of={to}")];
-        let output = self.run_with(&command, file.into(), Stdio::piped())?;
+        let command = words(&["dd", "bs=64k", "status=none", &format!("of={to}")]);
+        let output = self.run_with(&command, file.into(), Stdio::piped()).await?;
         self.check(&command, &output)
     }
 
     /// Fetches a file of the guest.
-    pub fn copy_out(&self, from: &str, to: &Path) -> Result<(), SshError> {
+    pub async fn copy_out(&self, from: &str, to: &Path) -> Result<(), SshError> {
         let file = File::create(to).map_err(|source| SshError::File { path: to.to_owned(), source })?;
-        let command = ["cat", "--", from];
-        let output = self.run_with(&command, Stdio::null(), file.into())?;
+        let command = words(&["cat", "--", from]);
+        let output = self.run_with(&command, Stdio::null(), file.into()).await?;
         self.check(&command, &output)
     }
 
-    fn run_with<S: AsRef<str>>(
-        &self,
-        command: &[S],
-        stdin: Stdio,
-        stdout: Stdio,
-    ) -> Result<Output, SshError> {
+    /// The system's `ssh` as a shell for a human, without a command.
+    #[must_use]
+    pub fn interactive(&self) -> Command {
+        let mut arguments = self.arguments::<&str>(&[]);
+        // The empty command and the switch that wants no terminal.
+        arguments.pop();
+        arguments.retain(|word| word != "-T");
+        let mut ssh = Command::new("ssh");
+        ssh.args(arguments).env_remove("SSH_AUTH_SOCK");
+        ssh
+    }
+
+    async fn run_with(&self, command: &[String], stdin: Stdio, stdout: Stdio) -> Result<Output, SshError> {
         let mut ssh = Command::new("ssh");
         ssh.args(self.arguments(command)).env_remove("SSH_AUTH_SOCK");
-        let child =
-            ssh.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().map_err(SshError::Start)?;
-        let output = output_within(child, self.limit).map_err(SshError::Start)?;
-        output.ok_or_else(|| SshError::Timeout {
+        ssh.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = ssh.spawn().map_err(SshError::Start)?;
+        let ended = timeout(self.limit, child.wait_with_output()).await;
+        let output = ended.map_err(|_| SshError::Timeout {
             target: self.target(),
-            command: words(command),
+            command: command.to_vec(),
             limit: self.limit,
-        })
+        })?;
+        output.map_err(SshError::Start)
     }
 
     fn check<S: AsRef<str>>(&self, command: &[S], output: &Output) -> Result<(), SshError> {
@@ -183,7 +194,7 @@ impl Ssh {
             arguments.extend(["-o".into(), value]);
         }
         arguments.extend(["-p".into(), self.port.to_string().into(), "-l".into(), self.user.clone().into()]);
-        arguments.extend(["127.0.0.1".into(), "--".into()]);
+        arguments.extend([self.address.clone().into(), "--".into()]);
         let line: Vec<String> = command.iter().map(|word| quote(word.as_ref())).collect();
         arguments.push(line.join(" ").into());
         arguments
@@ -199,45 +210,17 @@ fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The output of a child; `None` if it took longer and was killed.
-fn output_within(mut child: std::process::Child, limit: Duration) -> io::Result<Option<Output>> {
-    let stdout = child.stdout.take().map(read_aside);
-    let stderr = child.stderr.take().map(read_aside);
-    let status = wait::until(limit, Duration::from_millis(10), || child.try_wait())?;
-    if status.is_none() {
-        child.kill()?;
-        child.wait()?;
-    }
-    let text = |reader: Option<std::thread::JoinHandle<Vec<u8>>>| {
-        reader.and_then(|thread| thread.join().ok()).unwrap_or_default()
-    };
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    Ok(status.map(|status| Output { status, stdout, stderr }))
-}
-
-/// Reads in a thread of its own, so that a full pipe never blocks the child.
-fn read_aside(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before a broken pipe is still worth showing.
-        let _ = stream.read_to_end(&mut bytes);
-        bytes
-    })
-}
-
-/// Does a server of SSH answer on that local port? Cheap: no key exchange.
-pub(crate) fn answers(port: u16) -> bool {
-    let attempt = || -> io::Result<bool> {
-        let limit = Duration::from_secs(2);
-        let mut stream = std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), limit)?;
-        stream.set_read_timeout(Some(limit))?;
+/// Does a server of SSH answer there? Cheap: no key exchange.
+pub(crate) async fn answers(address: &str, port: u16) -> bool {
+    let attempt = async {
+        let mut stream = tokio::net::TcpStream::connect((address, port)).await?;
         let mut banner = [0; 4];
-        stream.read_exact(&mut banner)?;
+        stream.read_exact(&mut banner).await?;
         // Said politely, or sshd logs a broken identification at every look.
-        stream.write_all(b"SSH-2.0-look\r\n")?;
-        Ok(&banner == b"SSH-")
+        stream.write_all(b"SSH-2.0-look\r\n").await?;
+        Ok::<_, io::Error>(&banner == b"SSH-")
     };
-    attempt().unwrap_or(false)
+    matches!(timeout(Duration::from_secs(2), attempt).await, Ok(Ok(true)))
 }
 
 #[cfg(test)]
@@ -247,6 +230,7 @@ mod tests {
     fn login() -> Ssh {
         Ssh {
             user: "admin".to_owned(),
+            address: "127.0.0.1".to_owned(),
             port: 22022,
             identity: "/lab dir/id".into(),
             known_hosts: "/lab dir/known_hosts".into(),
@@ -258,7 +242,7 @@ mod tests {
     fn a_command_reaches_the_guest_word_by_word() {
         let arguments = login().arguments(&["printf", "%s|", "a b", "it's", "$HOME", ""]);
         let line = arguments.last().unwrap();
-        let output = Command::new("sh").arg("-c").arg(line).output().unwrap();
+        let output = std::process::Command::new("sh").arg("-c").arg(line).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "a b|it's|$HOME||");
     }
 
@@ -266,16 +250,10 @@ mod tests {
     fn openssh_understands_every_option_also_with_a_space_in_the_path() {
         let mut arguments = login().arguments(&["true"]);
         arguments.insert(0, "-G".into());
-        let Ok(output) = Command::new("ssh").args(arguments).output() else { return };
+        let Ok(output) = std::process::Command::new("ssh").args(arguments).output() else { return };
         let text = String::from_utf8(output.stdout).unwrap();
         for line in ["user admin", "port 22022", "userknownhostsfile /lab dir/known_hosts", "batchmode yes"] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }
-    }
-
-    #[test]
-    fn a_command_that_takes_too_long_is_ended() {
-        let child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
-        assert!(output_within(child, Duration::from_millis(50)).unwrap().is_none());
     }
 }

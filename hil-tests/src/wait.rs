@@ -2,47 +2,45 @@
 
 use std::time::{Duration, Instant};
 
-/// Asks `ready` again and again; `Ok(None)` when the limit is over. An error of `ready` ends the wait at once.
-pub(crate) fn until<T, E>(
+/// How long something may take; asked between two looks at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    begin: Instant,
     limit: Duration,
-    every: Duration,
-    mut ready: impl FnMut() -> Result<Option<T>, E>,
-) -> Result<Option<T>, E> {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = ready()? {
-            return Ok(Some(found));
-        }
-        if begin.elapsed() >= limit {
-            return Ok(None);
-        }
-        pause(every);
-    }
 }
 
-#[allow(clippy::disallowed_methods, reason = "no async here; this thread has nothing else to do")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
+impl Deadline {
+    /// From now on.
+    #[must_use]
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self { begin: Instant::now(), limit }
+    }
+
+    /// Sleeps for `pause`, or until the end if that is nearer. False if the time is over already.
+    pub(crate) async fn pause(&self, pause: Duration) -> bool {
+        let left = self.limit.saturating_sub(self.begin.elapsed());
+        if left.is_zero() {
+            return false;
+        }
+        tokio::time::sleep(pause.min(left)).await;
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_error_ends_the_wait_at_once() {
-        let mut asked = 0;
-        let result: Result<Option<()>, &str> =
-            until(Duration::from_mins(1), Duration::from_millis(1), || {
-                asked += 1;
-                if asked < 3 { Ok(None) } else { Err("dead") }
-            });
-        assert_eq!((result, asked), (Err("dead"), 3));
+    #[tokio::test]
+    async fn a_deadline_that_is_over_never_sleeps() {
+        assert!(!Deadline::after(Duration::ZERO).pause(Duration::from_hours(1)).await);
     }
 
-    #[test]
-    fn it_is_asked_once_even_without_time() {
-        assert_eq!(until::<_, ()>(Duration::ZERO, Duration::ZERO, || Ok(Some(7))), Ok(Some(7)));
-        assert_eq!(until::<u8, ()>(Duration::ZERO, Duration::ZERO, || Ok(None)), Ok(None));
+    #[tokio::test(start_paused = true)]
+    async fn the_last_pause_ends_with_the_deadline() {
+        let deadline = Deadline::after(Duration::from_mins(1));
+        let before = tokio::time::Instant::now();
+        assert!(deadline.pause(Duration::from_hours(1)).await);
+        assert!(before.elapsed() <= Duration::from_mins(1));
     }
 }

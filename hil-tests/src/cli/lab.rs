@@ -1,15 +1,16 @@
 //! `hil lab`: the life cycle of the lab that outlives its program.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::print;
 use crate::Narration;
-use crate::lab::{self, AGENT_VARIABLE, GuestSpec, LabOptions, Lifetime, Paths, Programs, Status, SwitchOff};
-use crate::machine::console;
+use crate::lab::{self, AGENT_VARIABLE, GuestSpec, LabOptions, Paths, Programs, Status, SwitchOff};
+use crate::machine::{Machine as _, console};
 
 /// Lines of each log when all are shown.
 const LINES: usize = 20;
@@ -25,9 +26,6 @@ pub(super) enum Lab {
     Status(Directory),
     /// Show the console of a guest or the log of the endpoint; without a name the end of each.
     Logs(Logs),
-    /// End a lab when stdin closes: the watchman of a test's lab.
-    #[command(hide = true)]
-    Guard(Directory),
 }
 
 /// Where the lab is.
@@ -77,42 +75,41 @@ impl Directory {
 }
 
 impl Lab {
-    pub(super) fn run(self) -> Result<ExitCode> {
+    pub(super) async fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Up(up) => up.run()?,
+            Self::Up(up) => up.run().await?,
             Self::Down(down) => {
                 let how = if down.cut { SwitchOff::Cut } else { SwitchOff::ShutDown };
-                crate::Lab::down(&down.directory.path()?, how, &Narration::stderr())?;
+                lab::down(&down.directory.path()?, how, &Narration::stderr()).await?;
             }
             Self::Status(directory) => {
-                let status = crate::Lab::status(&directory.path()?)?;
+                let status = lab::status(&directory.path()?).await?;
                 print(&status.to_string())?;
                 return Ok(if status.is_up() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
-            Self::Logs(logs) => logs.run()?,
-            Self::Guard(directory) => lab::watch(io::stdin().lock(), &directory.path()?)?,
+            Self::Logs(logs) => logs.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Up {
-    fn run(self) -> Result<()> {
-        let lab = crate::Lab::up(&LabOptions {
+    async fn run(self) -> Result<()> {
+        let paths = lab::up(&LabOptions {
             programs: Programs::beside_this_program(self.agent.as_deref())?,
             directory: self.directory.path()?,
             guests: GuestSpec::pair(),
-            lifetime: Lifetime::UntilDown,
             fresh: self.fresh,
             narration: Narration::stderr(),
-        })?;
-        print(&lab.paths().inventory().display().to_string())
+        })
+        .await?;
+        print(&paths.inventory().display().to_string())
     }
 }
 
 impl Logs {
-    fn run(self) -> Result<()> {
-        let status = crate::Lab::status(&self.directory.path()?)?;
+    async fn run(self) -> Result<()> {
+        let status = lab::status(&self.directory.path()?).await?;
         let logs = logs_of(&status);
         let Some(name) = self.name else {
             let ends = logs
@@ -134,8 +131,4 @@ fn logs_of(status: &Status) -> Vec<(String, PathBuf)> {
     let endpoint = ("endpoint".to_owned(), status.paths.endpoint_log());
     let guests = status.guests.iter().map(|guest| (guest.machine.name().to_owned(), guest.machine.console()));
     std::iter::once(endpoint).chain(guests).collect()
-}
-
-fn print(text: &str) -> Result<()> {
-    writeln!(io::stdout().lock(), "{text}").context("can't write to stdout")
 }

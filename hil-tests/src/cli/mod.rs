@@ -1,13 +1,20 @@
 //! The command line of `hil`: one file per subcommand, and how a failure is said.
 
 mod lab;
+mod list;
+mod run;
+mod shell;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-/// Hardware-in-the-loop: the lab of local guests and a local SSM endpoint.
+use crate::runner;
+
+/// Hardware-in-the-loop: scenarios on emulated and on real machines, and a lab to try things in.
 #[derive(Debug, Parser)]
 #[command(name = "hil", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -17,27 +24,49 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show machines and scenarios, and which scenario runs where.
+    List(list::List),
+    /// Run scenarios on machines and report. Exit code 1 if one failed, 130 after Ctrl-C.
+    Run(run::Run),
+    /// Boot a machine and log in; it is gone when the shell ends.
+    Shell(shell::Shell),
+    /// Boot machines once and keep them as snapshots, so that the next run starts in seconds.
+    Snapshot(shell::Snapshot),
     /// The lab: a local SSM endpoint and guests to enrol.
     #[command(subcommand)]
     Lab(lab::Lab),
+    /// End what a run has left when its program is gone: its watchman.
+    #[command(hide = true)]
+    Guard {
+        /// The place of the run.
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 impl Cli {
     /// Runs it; a failure is said on stderr, cause by cause.
-    #[must_use]
-    pub fn run(self) -> ExitCode {
-        let Command::Lab(lab) = self.command;
-        match lab.run() {
-            Ok(code) => code,
-            Err(error) => {
-                let mut lead = "error:";
-                for cause in error.chain() {
-                    // A closed stderr changes nothing about the failure.
-                    let _ = writeln!(io::stderr(), "{lead} {cause}");
-                    lead = "because:";
-                }
-                ExitCode::FAILURE
+    pub async fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::List(list) => list.run(),
+            Command::Run(run) => run.run().await,
+            Command::Shell(shell) => shell.run().await,
+            Command::Snapshot(snapshot) => snapshot.run().await,
+            Command::Lab(lab) => lab.run().await,
+            Command::Guard { dir } => runner::watch(io::stdin(), dir).await.map(|()| ExitCode::SUCCESS),
+        };
+        result.unwrap_or_else(|error| {
+            let mut lead = "error:";
+            for cause in error.chain() {
+                // A closed stderr changes nothing about the failure.
+                let _ = writeln!(io::stderr(), "{lead} {cause}");
+                lead = "because:";
             }
-        }
+            ExitCode::FAILURE
+        })
     }
+}
+
+fn print(text: &str) -> Result<()> {
+    writeln!(io::stdout().lock(), "{text}").context("can't write to stdout")
 }

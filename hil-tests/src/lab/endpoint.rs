@@ -1,27 +1,28 @@
 //! The local SSM endpoint as a process: started detached, found again, stopped. What it serves is `ssm-lab`'s matter.
 
 use std::fs::{self, OpenOptions};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use super::paths::Paths;
 use super::programs::Programs;
-use crate::machine::console;
-use crate::machine::port;
+use crate::machine::{Machine, console, port};
 use crate::process::Known;
-use crate::wait;
+use crate::wait::Deadline;
 
 /// It makes a certificate authority at its first start; more is not to be waited for.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// Where guests of QEMU find it, and nobody else.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Where QEMU's user network shows the host to a guest.
-const HOST_AS_SEEN_BY_GUESTS: &str = "10.0.2.2";
 
 /// A running endpoint, as it describes itself in its ready file.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,18 +54,18 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
 
 impl Endpoint {
     /// The endpoint of a lab, if it runs and accepts connections.
-    pub(super) fn find(paths: &Paths) -> Option<Self> {
+    pub(crate) async fn find(paths: &Paths) -> Option<Self> {
         let text = fs::read_to_string(paths.endpoint_ready()).ok()?;
         let mut endpoint: Self = serde_json::from_str(&text).ok()?;
         endpoint.mark = paths.endpoint_state().to_string_lossy().into_owned();
-        (endpoint.process().is_alive() && endpoint.accepts()).then_some(endpoint)
+        (endpoint.process().is_alive() && endpoint.accepts().await).then_some(endpoint)
     }
 
-    /// Starts it, detached from this program's terminal, and waits for its ready file.
-    pub(super) fn start(paths: &Paths, programs: &Programs) -> Result<Self> {
+    /// Starts it on an address, detached from this program's terminal, and waits for its ready file.
+    pub(crate) async fn start(paths: &Paths, programs: &Programs, listen: IpAddr) -> Result<Self> {
         let ready = paths.endpoint_ready();
-        let addresses = Addresses::of_last_time(paths).unwrap_or_else(Addresses::new);
-        stop(paths);
+        let addresses = Addresses::of_last_time(paths).unwrap_or_else(|| Addresses::on(listen));
+        stop(paths).await;
         match fs::remove_file(&ready) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("can't delete {}", ready.display()));
@@ -86,21 +87,28 @@ impl Endpoint {
         let mut child =
             command.spawn().context("can't run setsid; on Debian or Ubuntu: apt-get install util-linux")?;
 
-        let found = wait::until(START_LIMIT, Duration::from_millis(20), || {
+        let deadline = Deadline::after(START_LIMIT);
+        loop {
             if let Some(status) = child.try_wait()? {
                 bail!("ssm-lab serve ended ({status}); the end of its log:\n{}", console::tail(&path, 15));
             }
-            Ok(Self::find(paths))
-        })?;
-        found.with_context(|| {
-            format!("the endpoint was not ready within {} s; see {}", START_LIMIT.as_secs(), path.display())
-        })
+            if let Some(endpoint) = Self::find(paths).await {
+                return Ok(endpoint);
+            }
+            if !deadline.pause(Duration::from_millis(20)).await {
+                bail!(
+                    "the endpoint was not ready within {} s; see {}",
+                    START_LIMIT.as_secs(),
+                    path.display()
+                );
+            }
+        }
     }
 
-    /// URL for an agent in a guest.
+    /// URL for an agent in a machine.
     #[must_use]
-    pub fn url_for_guests(&self) -> String {
-        self.url.replace("127.0.0.1", HOST_AS_SEEN_BY_GUESTS)
+    pub fn url_seen_from(&self, machine: &dyn Machine) -> String {
+        self.url.replace("127.0.0.1", machine.host_seen_from_inside())
     }
 
     /// Its process.
@@ -123,20 +131,21 @@ impl Endpoint {
         Known { pid: self.pid, mark: self.mark.clone() }
     }
 
-    fn accepts(&self) -> bool {
-        let address = address_of(&self.url);
-        address.is_some_and(|address| TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok())
+    async fn accepts(&self) -> bool {
+        let Some(address) = address_of(&self.url) else { return false };
+        let connected = tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(address)).await;
+        matches!(connected, Ok(Ok(_)))
     }
 }
 
 /// Ends the endpoint of a lab. True if one was running.
-pub(super) fn stop(paths: &Paths) -> bool {
+pub(crate) async fn stop(paths: &Paths) -> bool {
     let endpoint = fs::read_to_string(paths.endpoint_ready()).ok();
     let pid = endpoint.and_then(|text| Some(serde_json::from_str::<Endpoint>(&text).ok()?.pid));
     let Some(pid) = pid else { return false };
     let process = Known { pid, mark: paths.endpoint_state().to_string_lossy().into_owned() };
     let ran = process.is_alive();
-    ran && process.stop(STOP_GRACE)
+    ran && process.stop(STOP_GRACE).await
 }
 
 /// Where it listens. The same as last time, if possible: agents in the guests were told.
@@ -147,9 +156,9 @@ struct Addresses {
 }
 
 impl Addresses {
-    fn new() -> Self {
-        let free = || SocketAddr::from(([127, 0, 0, 1], port::free().unwrap_or_default()));
-        Self { listen: free(), tls: free(), admin: free() }
+    fn on(listen: IpAddr) -> Self {
+        let free = |address| SocketAddr::new(address, port::free().unwrap_or_default());
+        Self { listen: free(listen), tls: free(listen), admin: free(LOOPBACK) }
     }
 
     fn of_last_time(paths: &Paths) -> Option<Self> {
@@ -176,7 +185,6 @@ mod tests {
     #[test]
     fn a_ready_file_is_read_and_its_secret_is_not_shown() {
         let endpoint: Endpoint = serde_json::from_str(READY).unwrap();
-        assert_eq!(endpoint.url_for_guests(), "http://10.0.2.2:8080");
         assert!(!format!("{endpoint:?}").contains("not-to-be-seen"));
         let exports = endpoint.shell_exports();
         assert!(exports.contains("AWS_SECRET_ACCESS_KEY='not-to-be-seen'"), "{exports}");
@@ -190,13 +198,13 @@ mod tests {
         assert_eq!(address_of("127.0.0.1:8080"), None);
     }
 
-    #[test]
-    fn a_ready_file_of_a_process_that_is_gone_is_no_endpoint() {
+    #[tokio::test]
+    async fn a_ready_file_of_a_process_that_is_gone_is_no_endpoint() {
         let directory = tempfile::tempdir().unwrap();
         let paths = Paths::new(directory.path()).unwrap();
-        assert!(Endpoint::find(&paths).is_none());
+        assert!(Endpoint::find(&paths).await.is_none());
         fs::write(paths.endpoint_ready(), READY).unwrap();
-        assert!(Endpoint::find(&paths).is_none());
-        assert!(!stop(&paths));
+        assert!(Endpoint::find(&paths).await.is_none());
+        assert!(!stop(&paths).await);
     }
 }

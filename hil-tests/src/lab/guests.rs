@@ -2,22 +2,21 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
+use futures_util::future::join_all;
 use images::{Image, Inputs, Progress, Recipe};
 
 use super::paths::Paths;
-use crate::machine::{Machine, MachineSpec};
+use crate::machine::qemu::{MachineSpec, Qemu};
+use crate::machine::{self, Machine as _};
 use crate::narration::Narration;
 
 /// A boot takes 30 s on an idle machine and minutes on one that compiles beside it.
 const BOOT_LIMIT: Duration = Duration::from_mins(15);
 /// Shutting down takes 5 to 20 s.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(90);
-const MEMORY_MIB: u32 = 512;
-const CPUS: u8 = 2;
 /// The rpm host's database begins with this package, which `ssm-lab packages` makes.
 const RPM_HOST_BASE: &str = "rpm-host-base.rpm";
 
@@ -47,8 +46,8 @@ impl GuestSpec {
 }
 
 /// The image of a recipe, built if it is not cached.
-pub(super) fn image(paths: &Paths, recipe: &Recipe, narration: &Narration) -> Result<Image> {
-    let mut inputs = Inputs::new().file(RPM_HOST_BASE, &paths.packages().join(RPM_HOST_BASE));
+pub(crate) fn image(packages: &Path, recipe: &Recipe, narration: &Narration) -> Result<Image> {
+    let mut inputs = Inputs::new().file(RPM_HOST_BASE, &packages.join(RPM_HOST_BASE));
     if let Ok(mirror) = std::env::var("BOOTSTRAP_DEBIAN_MIRROR") {
         inputs = inputs.mirror(&mirror);
     }
@@ -65,51 +64,50 @@ fn is_milestone(line: &str) -> bool {
 }
 
 /// The machine of a guest, switched on; made first if it is not there.
-pub(super) fn switch_on(paths: &Paths, guest: &GuestSpec, image: &Image, say: &Narration) -> Result<Machine> {
+pub(super) async fn switch_on(
+    paths: &Paths,
+    guest: &GuestSpec,
+    image: &Image,
+    say: &Narration,
+) -> Result<Qemu> {
     let name = &guest.name;
     let directory = paths.guest(name);
-    if let Some(machine) = Machine::open(&directory)? {
+    if let Some(machine) = Qemu::open(&directory)? {
         if machine.state().image != image.directory() {
             say.say(&format!("{name} still runs on an older image; `hil lab up --fresh` makes it anew"));
         }
-        if machine.is_running() {
+        if machine.is_on() {
             say.say(&format!("{name} is on"));
         } else {
-            machine.power_on()?;
+            machine.power_on().await?;
             say.say(&format!("{name} is switched on again"));
         }
         return Ok(machine);
     }
     let recipe = Recipe::builtin(&guest.recipe)?;
     let (identity, known_hosts) = (paths.identity(), paths.known_hosts());
-    let mut machine = Machine::create(
+    let mut machine = Qemu::create(
         &directory,
-        &MachineSpec {
-            name,
-            image,
-            recipe: &recipe,
-            identity: &identity,
-            known_hosts: &known_hosts,
-            memory_mib: MEMORY_MIB,
-            cpus: CPUS,
-        },
-    )?;
+        &MachineSpec { name, image, recipe: &recipe, identity: &identity, known_hosts: &known_hosts },
+    )
+    .await?;
     machine.first_power_on()?;
     say.say(&format!("{name} is switched on, SSH on port {}", machine.ssh_port()));
     Ok(machine)
 }
 
 /// Waits for all of them; the first error wins.
-pub(super) fn wait_for_all(machines: &[Machine], narration: &Narration) -> Result<()> {
-    on_each(machines, |machine| {
+pub(super) async fn wait_for_all(machines: &[Qemu], narration: &Narration) -> Result<()> {
+    let wait = async |machine: &Qemu| -> Result<()> {
         // A login costs seconds under emulation; a guest that was up need not prove it again.
-        if machine.answers() {
+        if machine::answers(machine).await {
             return Ok(());
         }
         let what = format!("waiting for SSH of {}", machine.name());
-        narration.step(&what, || machine.wait_for_ssh(BOOT_LIMIT))?;
+        narration.step_async(&what, machine::wait_for_ssh(machine, BOOT_LIMIT)).await?;
         Ok(())
-    })
+    };
+    join_all(machines.iter().map(wait)).await.into_iter().collect()
 }
 
 /// How machines are switched off.
@@ -122,21 +120,23 @@ pub enum SwitchOff {
 }
 
 /// Switches all off, at the same time.
-pub(super) fn switch_off(machines: &[Machine], how: SwitchOff, narration: &Narration) -> Result<()> {
-    on_each(machines, |machine| {
-        if !machine.is_running() {
+pub(super) async fn switch_off(machines: &[Qemu], how: SwitchOff, narration: &Narration) -> Result<()> {
+    let switch = async |machine: &Qemu| -> Result<()> {
+        if !machine.is_on() {
             return Ok(());
         }
-        narration.step(&format!("switching {} off", machine.name()), || {
-            let heard = how == SwitchOff::ShutDown && machine.power_off(SHUTDOWN_LIMIT).is_ok();
-            if heard { Ok(()) } else { machine.power_cut() }
-        })?;
+        let off = async {
+            let heard = how == SwitchOff::ShutDown && machine.power_off(SHUTDOWN_LIMIT).await.is_ok();
+            if heard { Ok(()) } else { machine.power_cut().await }
+        };
+        narration.step_async(&format!("switching {} off", machine.name()), off).await?;
         Ok(())
-    })
+    };
+    join_all(machines.iter().map(switch)).await.into_iter().collect()
 }
 
 /// Every machine that has a state file, by name.
-pub(super) fn all(directory: &Path) -> Result<Vec<Machine>> {
+pub(super) fn all(directory: &Path) -> Result<Vec<Qemu>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -144,20 +144,8 @@ pub(super) fn all(directory: &Path) -> Result<Vec<Machine>> {
     };
     let mut machines = Vec::new();
     for entry in entries {
-        machines.extend(Machine::open(&entry?.path())?);
+        machines.extend(Qemu::open(&entry?.path())?);
     }
     machines.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(machines)
-}
-
-fn on_each(machines: &[Machine], work: impl Fn(&Machine) -> Result<()> + Sync) -> Result<()> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = machines.iter().map(|machine| scope.spawn(|| work(machine))).collect();
-        let ended = |thread: thread::ScopedJoinHandle<'_, Result<()>>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("a thread of the lab panicked")))
-        };
-        // All are joined before the first error is taken.
-        let results: Vec<Result<()>> = threads.into_iter().map(ended).collect();
-        results.into_iter().collect()
-    })
 }

@@ -7,19 +7,19 @@ use serde::Serialize;
 
 /// One guest as a host of the inventory.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Host {
-    pub(super) name: String,
-    pub(super) address: &'static str,
-    pub(super) port: u16,
-    pub(super) environment: String,
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    pub(crate) environment: String,
 }
 
 /// Where the endpoint is, for the controller and for agents.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Urls<'a> {
-    pub(super) controller: &'a str,
-    pub(super) agent: &'a str,
-    pub(super) region: &'a str,
+pub(crate) struct Urls<'a> {
+    pub(crate) controller: &'a str,
+    pub(crate) agent: &'a str,
+    pub(crate) region: &'a str,
 }
 
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ struct Environment<'a> {
 }
 
 /// The text of `hosts.toml`; every path in it is relative to that file.
-pub(super) fn text(hosts: &[Host], urls: Urls<'_>) -> Result<String> {
+pub(crate) fn text(hosts: &[Host], urls: Urls<'_>) -> Result<String> {
     let environment = |host: &'_ Host| host.environment.as_str().to_owned();
     let names: Vec<String> = hosts.iter().map(environment).collect();
     let environments = names.iter().map(|name| {
@@ -93,7 +93,7 @@ mod tests {
     fn every_host_and_its_environment_stand_in_the_inventory() {
         let host = |name: &str, port, environment: &str| Host {
             name: name.to_owned(),
-            address: "127.0.0.1",
+            address: "127.0.0.1".to_owned(),
             port,
             environment: environment.to_owned(),
         };

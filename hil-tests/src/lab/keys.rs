@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::paths::Paths;
 use crate::machine::Machine;
+use crate::machine::qemu::Qemu;
 
 /// Makes the lab key pair unless it is there.
 pub(super) fn make(paths: &Paths) -> Result<()> {
@@ -25,10 +26,7 @@ pub(super) fn make(paths: &Paths) -> Result<()> {
 }
 
 /// Writes `known_hosts` for all machines.
-pub(super) fn write_known_hosts<'a>(
-    paths: &Paths,
-    machines: impl Iterator<Item = &'a Machine>,
-) -> Result<()> {
+pub(super) fn write_known_hosts<'a>(paths: &Paths, machines: impl Iterator<Item = &'a Qemu>) -> Result<()> {
     let mut text = String::new();
     for machine in machines {
         text.push_str(&known_hosts_line(machine.ssh_port(), &machine.host_key()?));

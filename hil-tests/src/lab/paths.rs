@@ -12,7 +12,7 @@ pub struct Paths {
 
 impl Paths {
     /// An absolute directory, made if it is not there.
-    pub(super) fn new(directory: &Path) -> Result<Self> {
+    pub(crate) fn new(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("can't create the lab's directory {}", directory.display()))?;
         let directory = directory
@@ -22,7 +22,7 @@ impl Paths {
     }
 
     /// The directory of a lab that has been up once.
-    pub(super) fn existing(directory: &Path) -> Result<Self> {
+    pub(crate) fn existing(directory: &Path) -> Result<Self> {
         let directory = directory.canonicalize().with_context(|| {
             format!("there is no lab in {}; bring one up with `hil lab up`", directory.display())
         })?;
@@ -81,37 +81,37 @@ impl Paths {
         self.directory.join("endpoint.log")
     }
 
-    pub(super) fn packages_stamp(&self) -> PathBuf {
+    pub(crate) fn packages_stamp(&self) -> PathBuf {
         self.directory.join("packages.stamp")
     }
 
-    pub(super) fn endpoint_state(&self) -> PathBuf {
+    pub(crate) fn endpoint_state(&self) -> PathBuf {
         self.directory.join("endpoint")
     }
 
     /// What the endpoint knows of the guests' registrations.
-    pub(super) fn endpoint_database(&self) -> PathBuf {
+    pub(crate) fn endpoint_database(&self) -> PathBuf {
         self.endpoint_state().join("state.db")
     }
 
-    pub(super) fn endpoint_ready(&self) -> PathBuf {
+    pub(crate) fn endpoint_ready(&self) -> PathBuf {
         self.directory.join("endpoint.json")
     }
 
-    pub(super) fn guest(&self, name: &str) -> PathBuf {
+    pub(crate) fn guest(&self, name: &str) -> PathBuf {
         self.directory.join("guests").join(name)
     }
 
-    pub(super) fn guests(&self) -> PathBuf {
+    pub(crate) fn guests(&self) -> PathBuf {
         self.directory.join("guests")
     }
 
-    pub(super) fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.directory.join("lock")
     }
 
     /// Everything that `up` makes, for `--fresh`; the lock stays, it is held.
-    pub(super) fn made(&self) -> [PathBuf; 11] {
+    pub(crate) fn made(&self) -> [PathBuf; 11] {
         let public = self.identity().with_added_extension("pub");
         [
             self.inventory(),

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
+use images::Cache;
+use targets::Arch;
 
 /// Overrides the path of the stand-in agent.
 pub const AGENT_VARIABLE: &str = "BOOTSTRAP_LAB_AGENT";
@@ -13,11 +15,18 @@ pub const AGENT_VARIABLE: &str = "BOOTSTRAP_LAB_AGENT";
 pub struct Programs {
     /// The local SSM endpoint and package maker.
     pub ssm_lab: PathBuf,
-    /// The stand-in agent, built statically for the guests.
+    /// The product, as it runs on this computer.
+    pub bootstrap: PathBuf,
+    /// The stand-in agent for this computer's architecture, built statically for the guests.
     pub agent: PathBuf,
-    /// This program, which tests of the library are not.
+    /// This program.
     pub hil: PathBuf,
+    /// The static builds for other architectures: `ARCH/bootstrap`, `ARCH/amazon-ssm-agent`.
+    pub statics: PathBuf,
 }
+
+/// Overrides the directory of the static builds.
+pub const STATICS_VARIABLE: &str = "BOOTSTRAP_STATICS";
 
 impl Programs {
     /// Beside the running program. A test's program lies in `deps/`, one deeper than the others.
@@ -38,7 +47,9 @@ impl Programs {
         let programs = Self {
             ssm_lab: directory.join("ssm-lab"),
             agent: agent.unwrap_or_else(|| directory.join("agent/amazon-ssm-agent")),
+            bootstrap: directory.join("bootstrap"),
             hil: directory.join("hil"),
+            statics: statics()?,
         };
         if !programs.ssm_lab.is_file() {
             bail!(
@@ -57,14 +68,42 @@ impl Programs {
         Ok(programs)
     }
 
-    /// Changes whenever a package made by them would: size and time of both programs.
+    /// The product as a static binary.
+    pub fn static_bootstrap(&self, arch: Arch) -> Result<PathBuf> {
+        let path = self.statics.join(arch.to_string()).join("bootstrap");
+        if !path.is_file() {
+            bail!(
+                "the static binary for {arch} is not built: {} does not exist; build it with `tools/dist.sh --tests`",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+
+    /// Every stand-in agent that is built.
+    #[must_use]
+    pub fn agents(&self) -> Vec<PathBuf> {
+        let others = Arch::ALL.into_iter().filter(|arch| Some(*arch) != Arch::of_this_build());
+        let others = others.map(|arch| self.statics.join(arch.to_string()).join("amazon-ssm-agent"));
+        std::iter::once(self.agent.clone()).chain(others.filter(|path| path.is_file())).collect()
+    }
+
+    /// Changes whenever a package made by them would: size and time of every program that takes part.
     pub(super) fn stamp(&self) -> Result<String> {
         let one = |path: &Path| -> Result<String> {
             let metadata = path.metadata().with_context(|| format!("can't look at {}", path.display()))?;
             let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             Ok(format!("{} {} {}\n", path.display(), metadata.len(), time.unwrap_or_default().as_nanos()))
         };
-        Ok(one(&self.ssm_lab)? + &one(&self.agent)?)
+        let stamps: Vec<String> = self.agents().iter().map(|agent| one(agent)).collect::<Result<_>>()?;
+        Ok(one(&self.ssm_lab)? + &stamps.concat())
+    }
+}
+
+fn statics() -> Result<PathBuf> {
+    match std::env::var_os(STATICS_VARIABLE) {
+        Some(path) => Ok(path.into()),
+        None => Ok(Cache::of_user()?.directory().join("static/hil")),
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::endpoint::Endpoint;
 use super::paths::Paths;
-use crate::machine::Machine;
+use crate::machine::Machine as _;
+use crate::machine::qemu::Qemu;
 
 /// A lab, seen from outside.
 #[derive(Debug)]
@@ -21,13 +22,13 @@ pub struct Status {
 #[derive(Debug)]
 pub struct GuestStatus {
     /// The machine.
-    pub machine: Machine,
+    pub machine: Qemu,
     /// Pid of its QEMU, if it is on.
     pub pid: Option<i32>,
 }
 
 impl Status {
-    pub(super) fn new(endpoint: Option<Endpoint>, machines: Vec<Machine>, paths: Paths) -> Self {
+    pub(super) fn new(endpoint: Option<Endpoint>, machines: Vec<Qemu>, paths: Paths) -> Self {
         let guests =
             machines.into_iter().map(|machine| GuestStatus { pid: machine.pid(), machine }).collect();
         Self { paths, endpoint, guests }

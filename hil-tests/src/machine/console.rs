@@ -4,25 +4,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::Machine;
-
 /// Lines shown in an error.
-const LINES: usize = 15;
+pub(super) const LINES: usize = 15;
 /// Far more than those lines take.
 const BYTES: u64 = 16 * 1024;
-
-impl Machine {
-    /// The last lines of its console.
-    #[must_use]
-    pub fn console_tail(&self) -> String {
-        tail(&self.layout.console(), LINES)
-    }
-
-    /// Has its kernel given up? QEMU itself lives on then.
-    pub(super) fn has_panicked(&self) -> bool {
-        self.console_tail().contains("end Kernel panic")
-    }
-}
 
 /// The last lines of a log, without colours and control characters; empty if there is none.
 pub(crate) fn tail(path: &Path, lines: usize) -> String {

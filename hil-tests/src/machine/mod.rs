@@ -1,40 +1,201 @@
-//! One QEMU machine: made once, powered on and off, found again by its files. Apart from the lab, because a machine
-//! knows nothing of endpoints and inventories.
-//!
-//! QEMU detaches itself and so outlives the program that started it. Every wait asks whether the guest still lives, and
-//! an error shows the end of its console.
+//! What scenarios drive: a machine with a power switch, a console and a way in. QEMU's machines are one kind, a real board
+//! on a desk is the other; a scenario asks what the machine before it can do, never which it is.
 
-mod accelerator;
-mod arguments;
+pub mod board;
 pub(crate) mod console;
-mod faults;
-mod layout;
-mod monitor;
 pub(crate) mod port;
-mod power;
-mod state;
+pub mod qemu;
 
-use std::fs;
+use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use images::{Image, Recipe};
+use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::process::Known;
+use crate::lab::endpoint::LOOPBACK;
 use crate::ssh::{Ssh, SshError};
-pub use accelerator::Accelerator;
-use layout::Layout;
-pub use state::State;
+use crate::wait::Deadline;
 
-/// The program; machines of other architectures are not made yet.
-const QEMU: &str = "qemu-system-x86_64";
-/// A unix socket's path may have 107 bytes.
-const SOCKET_PATH_MAX: usize = 107;
-/// Under emulation on a busy machine a login alone takes seconds.
-const COMMAND_LIMIT: Duration = Duration::from_mins(2);
+/// One attempt to log in; the next may find sshd less busy.
+const LOGIN_LIMIT: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What not every machine can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ability {
+    /// Its power can be cut.
+    PowerCut,
+    /// Memory and disk can be saved, and gone back to in seconds.
+    Snapshots,
+    /// Its network cable can be pulled.
+    Link,
+    /// Its processors can be stopped: a host that hangs.
+    Pause,
+    /// Its disk can be slowed down.
+    SlowDisk,
+}
+
+impl Ability {
+    /// In words, as in "it cannot ...".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PowerCut => "cut its power",
+            Self::Snapshots => "save and load snapshots",
+            Self::Link => "pull its network cable",
+            Self::Pause => "stop its processors",
+            Self::SlowDisk => "slow its disk down",
+        }
+    }
+}
+
+/// A machine, on or off.
+#[async_trait]
+pub trait Machine: fmt::Debug + Send + Sync {
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// What its instructions run on: `tcg`, `kvm` or `hardware`.
+    fn runs_on(&self) -> &'static str;
+
+    /// What it can do beyond the methods that have no [`Ability`].
+    fn can(&self, ability: Ability) -> bool;
+
+    /// A login as `user`.
+    fn login(&self, user: &str) -> Ssh;
+
+    /// The log of its serial console.
+    fn console(&self) -> PathBuf;
+
+    /// Its public host key: type and base64.
+    fn host_key(&self) -> Result<String, MachineError>;
+
+    /// Where this computer is, as seen from the machine.
+    fn host_seen_from_inside(&self) -> &str;
+
+    /// The address of this computer on which the machine's connections arrive.
+    fn controller_address(&self) -> IpAddr {
+        LOOPBACK
+    }
+
+    /// Is it on, as far as can be told from outside?
+    fn is_on(&self) -> bool;
+
+    /// Switches it on; nothing happens if it is on. Returns long before it is up.
+    async fn power_on(&self) -> Result<(), MachineError>;
+
+    /// Asks it to shut down and waits for it.
+    async fn power_off(&self, limit: Duration) -> Result<(), MachineError>;
+
+    /// Pulls the plug: what it has not written is lost.
+    async fn power_cut(&self) -> Result<(), MachineError>;
+
+    /// Gives it the disk of its image again and switches it off.
+    async fn reinstall(&self) -> Result<(), MachineError>;
+
+    /// Saves memory and disk under a name: letters, digits and `-`.
+    async fn save(&self, _snapshot: &str) -> Result<(), MachineError> {
+        Err(self.cannot(Ability::Snapshots))
+    }
+
+    /// Goes back to a snapshot, on or off before. Its clock stands where it stood then.
+    async fn load(&self, _snapshot: &str) -> Result<(), MachineError> {
+        Err(self.cannot(Ability::Snapshots))
+    }
+
+    /// Plugs its network cable in, or pulls it.
+    async fn set_link(&self, _up: bool) -> Result<(), MachineError> {
+        Err(self.cannot(Ability::Link))
+    }
+
+    /// Stops its processors, or lets them go on.
+    async fn set_paused(&self, _paused: bool) -> Result<(), MachineError> {
+        Err(self.cannot(Ability::Pause))
+    }
+
+    /// Limits its disk, in bytes a second; `None` is no limit.
+    async fn limit_disk(&self, _bytes_per_second: Option<u32>) -> Result<(), MachineError> {
+        Err(self.cannot(Ability::SlowDisk))
+    }
+
+    /// The error of something that it can't do.
+    fn cannot(&self, ability: Ability) -> MachineError {
+        MachineError::Unable { name: self.name().to_owned(), what: ability.words() }
+    }
+
+    /// The last lines of its console.
+    fn console_tail(&self) -> String {
+        console::tail(&self.console(), console::LINES)
+    }
+
+    /// An error if nobody can expect an answer from it any more: it is off, or its kernel has given up.
+    fn check_alive(&self) -> Result<(), MachineError> {
+        let console = self.console_tail();
+        if self.is_on() && !console.contains("end Kernel panic") {
+            return Ok(());
+        }
+        Err(MachineError::Dead { name: self.name().to_owned(), console })
+    }
+}
+
+/// Does its SSH server answer? Needs no login, so it is quick.
+pub async fn answers(machine: &dyn Machine) -> bool {
+    let login = machine.login("root");
+    machine.is_on() && crate::ssh::answers(&login.address, login.port).await
+}
+
+/// Waits until a login works, and sets the clock in that login, which is what costs seconds under emulation.
+pub async fn wait_for_ssh(machine: &dyn Machine, limit: Duration) -> Result<(), MachineError> {
+    let deadline = Deadline::after(limit);
+    loop {
+        machine.check_alive()?;
+        if answers(machine).await && set_clock(machine).await.is_ok() {
+            return Ok(());
+        }
+        if !deadline.pause(LOOK).await {
+            return Err(timed_out(machine, "SSH", limit));
+        }
+    }
+}
+
+/// Waits until systemd has started everything; its word, `running` or `degraded`.
+pub async fn wait_until_booted(machine: &dyn Machine, limit: Duration) -> Result<String, MachineError> {
+    let login = machine.login("root").with_limit(limit);
+    let output = login.output(&["systemctl", "is-system-running", "--wait"]).await;
+    let output = output.map_err(|source| ssh_error(machine, source))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Sets the machine's clock to ours. A restored guest stands at its snapshot and a Pi has no clock, so every signature
+/// they make would be refused. It is late by what a login takes: a second, on a busy machine some.
+pub async fn set_clock(machine: &dyn Machine) -> Result<(), MachineError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    set_clock_to(machine, now).await
+}
+
+/// Sets the machine's clock to a time since 1970 began.
+pub async fn set_clock_to(machine: &dyn Machine, time: Duration) -> Result<(), MachineError> {
+    let time = format!("@{}.{:03}", time.as_secs(), time.subsec_millis());
+    let login = machine.login("root").with_limit(LOGIN_LIMIT);
+    login.run(&["date", "--utc", "--set", &time]).await.map_err(|source| ssh_error(machine, source))?;
+    Ok(())
+}
+
+fn ssh_error(machine: &dyn Machine, source: SshError) -> MachineError {
+    MachineError::Ssh { name: machine.name().to_owned(), source }
+}
+
+pub(crate) fn timed_out(machine: &dyn Machine, what: &str, limit: Duration) -> MachineError {
+    MachineError::Timeout {
+        name: machine.name().to_owned(),
+        what: what.to_owned(),
+        limit,
+        console: machine.console_tail(),
+    }
+}
 
 /// Why a machine does not do what it is told.
 #[derive(Debug, Error)]
@@ -51,23 +212,31 @@ pub enum MachineError {
         /// Why.
         source: io::Error,
     },
-    /// QEMU or one of its tools did not start.
+    /// A program that it needs did not do its work.
     #[error("machine {name}: {tool} failed: {message}")]
     Tool {
         /// The machine.
         name: String,
         /// The program.
-        tool: &'static str,
+        tool: String,
         /// What it said, or the package to install.
         message: String,
     },
     /// The path of its monitor's socket would be too long.
-    #[error("machine {name}: {} is too long for a socket; choose a shorter --dir", path.display())]
+    #[error("machine {name}: {} is too long for a socket; choose a shorter directory", path.display())]
     PathTooLong {
         /// The machine.
         name: String,
         /// The path.
         path: PathBuf,
+    },
+    /// Its image names a board that nobody knows.
+    #[error("machine {name}: no board is called {board:?}")]
+    UnknownBoard {
+        /// The machine.
+        name: String,
+        /// As its recipe has it.
+        board: String,
     },
     /// The monitor can't be reached or refuses.
     #[error("machine {name}: {what} failed")]
@@ -80,7 +249,7 @@ pub enum MachineError {
         source: io::Error,
     },
     /// It is off and was expected to be on.
-    #[error("machine {name} is not running; the end of its console:\n{console}")]
+    #[error("machine {name} is dead; the end of its console:\n{console}")]
     Dead {
         /// The machine.
         name: String,
@@ -107,198 +276,12 @@ pub enum MachineError {
         /// Why.
         source: SshError,
     },
-}
-
-/// What a new machine is to be.
-#[derive(Debug, Clone)]
-pub struct MachineSpec<'a> {
-    /// Its name and host name.
-    pub name: &'a str,
-    /// What it boots.
-    pub image: &'a Image,
-    /// The image's recipe.
-    pub recipe: &'a Recipe,
-    /// The key pair of its users: the private key's path; the public key lies beside it as `.pub`.
-    pub identity: &'a Path,
-    /// The file where its host key is entered by whoever makes the machine.
-    pub known_hosts: &'a Path,
-    /// Memory in MiB.
-    pub memory_mib: u32,
-    /// Processors.
-    pub cpus: u8,
-}
-
-/// A machine, on or off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
-    layout: Layout,
-    state: State,
-}
-
-impl Machine {
-    /// Makes a machine in `directory`, switched off: an overlay, a host key of its own, and its state file, which is
-    /// written last.
-    pub fn create(directory: &Path, spec: &MachineSpec<'_>) -> Result<Self, MachineError> {
-        let layout = Layout::new(directory.to_owned());
-        let state = State {
-            schema: 1,
-            name: spec.name.to_owned(),
-            image: spec.image.directory().to_owned(),
-            append: spec.recipe.machine().append.clone(),
-            cpus: spec.cpus,
-            memory_mib: spec.memory_mib,
-            ssh_port: port::free().unwrap_or_default(),
-            identity: spec.identity.to_owned(),
-            known_hosts: spec.known_hosts.to_owned(),
-        };
-        let machine = Self { layout, state };
-        let socket = machine.layout.monitor();
-        if socket.as_os_str().len() > SOCKET_PATH_MAX {
-            return Err(MachineError::PathTooLong { name: spec.name.to_owned(), path: socket });
-        }
-        machine.prepare(spec).map_err(|(action, path, source)| machine.file_error(action, path, source))?;
-        let mut overlay = Command::new("qemu-img");
-        overlay.args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(spec.image.disk());
-        machine.tool("qemu-img", "qemu-utils", overlay.arg(machine.layout.disk()))?;
-        let mut key = Command::new("ssh-keygen");
-        key.args(["-q", "-t", "ed25519", "-N", "", "-C", spec.name, "-f"]).arg(machine.layout.host_key());
-        machine.tool("ssh-keygen", "openssh-client", &mut key)?;
-        machine.remember()?;
-        Ok(machine)
-    }
-
-    /// The machine whose files are in `directory`; `None` if there is none.
-    pub fn open(directory: &Path) -> Result<Option<Self>, MachineError> {
-        let layout = Layout::new(directory.to_owned());
-        match State::read(&layout.state()) {
-            Ok(state) => Ok(Some(Self { layout, state })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(MachineError::File {
-                name: directory.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                action: "can't read",
-                path: layout.state(),
-                source,
-            }),
-        }
-    }
-
-    /// Its name, which is its host name too.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.state.name
-    }
-
-    /// All that is remembered of it.
-    #[must_use]
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// Its directory.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        self.layout.directory()
-    }
-
-    /// Local port of its SSH.
-    #[must_use]
-    pub fn ssh_port(&self) -> u16 {
-        self.state.ssh_port
-    }
-
-    /// Its console's log.
-    #[must_use]
-    pub fn console(&self) -> PathBuf {
-        self.layout.console()
-    }
-
-    /// Its public host key: type and base64.
-    pub fn host_key(&self) -> Result<String, MachineError> {
-        let path = self.layout.host_public_key();
-        let text = fs::read_to_string(&path).map_err(|source| self.file_error("can't read", path, source))?;
-        Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
-    }
-
-    /// A login as `user`.
-    #[must_use]
-    pub fn ssh(&self, user: &str) -> Ssh {
-        Ssh {
-            user: user.to_owned(),
-            port: self.state.ssh_port,
-            identity: self.state.identity.clone(),
-            known_hosts: self.state.known_hosts.clone(),
-            limit: COMMAND_LIMIT,
-        }
-    }
-
-    /// Pid of its QEMU, if it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<i32> {
-        self.process().filter(Known::is_alive).map(|process| process.pid)
-    }
-
-    /// Is it on?
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.pid().is_some()
-    }
-
-    /// What its pid file says, alive or not.
-    fn process(&self) -> Option<Known> {
-        let path = self.layout.pid_file();
-        let pid = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
-        Some(Known { pid, mark: path.to_string_lossy().into_owned() })
-    }
-
-    /// The files that the guest's seed reads.
-    fn prepare(&self, spec: &MachineSpec<'_>) -> Result<(), (&'static str, PathBuf, io::Error)> {
-        let directory = self.layout.directory();
-        if directory.exists() {
-            fs::remove_dir_all(directory).map_err(|error| ("can't delete", directory.to_owned(), error))?;
-        }
-        fs::create_dir_all(directory).map_err(|error| ("can't create", directory.to_owned(), error))?;
-        let public = spec.identity.with_added_extension("pub");
-        let keys = self.layout.authorized_keys();
-        fs::copy(&public, keys).map_err(|error| ("can't copy", public, error))?;
-        let name = self.layout.hostname();
-        fs::write(&name, spec.name).map_err(|error| ("can't write", name, error))
-    }
-
-    fn remember(&self) -> Result<(), MachineError> {
-        let path = self.layout.state();
-        self.state.write(&path).map_err(|source| self.file_error("can't write", path, source))
-    }
-
-    fn tool(&self, tool: &'static str, package: &str, command: &mut Command) -> Result<(), MachineError> {
-        let failed = |message| MachineError::Tool { name: self.state.name.clone(), tool, message };
-        let output = command.output().map_err(|error| {
-            failed(match error.kind() {
-                io::ErrorKind::NotFound => {
-                    format!("not installed; on Debian or Ubuntu: apt-get install {package}")
-                }
-                _ => error.to_string(),
-            })
-        })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-    }
-
-    fn file_error(&self, action: &'static str, path: PathBuf, source: io::Error) -> MachineError {
-        MachineError::File { name: self.state.name.clone(), action, path, source }
-    }
-
-    fn dead(&self) -> MachineError {
-        MachineError::Dead { name: self.state.name.clone(), console: self.console_tail() }
-    }
-
-    fn timeout(&self, what: &str, limit: Duration) -> MachineError {
-        MachineError::Timeout {
-            name: self.state.name.clone(),
-            what: what.to_owned(),
-            limit,
-            console: self.console_tail(),
-        }
-    }
+    /// It has no such ability.
+    #[error("machine {name} has no way to {what}")]
+    Unable {
+        /// The machine.
+        name: String,
+        /// What.
+        what: &'static str,
+    },
 }

@@ -1,9 +1,10 @@
 //! QEMU's monitor protocol over its unix socket: one connection per command, so that nobody holds the only seat.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use qapi::{Command, ExecuteError, Qmp, Stream, qmp};
 
@@ -48,6 +49,16 @@ impl Monitor {
             Err(io::Error::other(format!("QEMU says to {line:?}: {answer}")))
         }
     }
+}
+
+/// One line of the log of a machine's monitor: what was asked, and how it ended.
+pub(super) fn record(log: &Path, what: &str, error: Option<&io::Error>) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let end = error.map_or_else(|| "ok".to_owned(), ToString::to_string);
+    let line = format!("{}.{:03} {what}: {end}\n", now.as_secs(), now.subsec_millis());
+    let file = OpenOptions::new().create(true).append(true).open(log);
+    // A log that can't be written is no reason to leave a machine alone.
+    let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
 }
 
 #[cfg(test)]

@@ -6,21 +6,23 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The state file's shape; read back by later versions, so fields are only ever added.
+/// Changes when machines of an older program can't be switched on any more.
+pub(super) const SCHEMA: u32 = 2;
+
+/// The state file's shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// 1.
+    /// [`SCHEMA`] of the program that made it.
     pub schema: u32,
     /// Its name, which is also its host name.
     pub name: String,
     /// Directory of the image under its overlay.
     pub image: PathBuf,
+    /// The board, as `targets` names it.
+    #[serde(default)]
+    pub board: String,
     /// The kernel's command line.
     pub append: String,
-    /// Processors.
-    pub cpus: u8,
-    /// Memory in MiB.
-    pub memory_mib: u32,
     /// Local port that leads to its port 22. Kept for life: the inventory names it.
     pub ssh_port: u16,
     /// Private key of its users.
@@ -42,12 +44,11 @@ impl State {
     #[cfg(test)]
     pub(super) fn example() -> Self {
         Self {
-            schema: 1,
+            schema: SCHEMA,
             name: "deb-1".to_owned(),
             image: "/cache/images/debian-12-amd64-00".into(),
+            board: "pc".to_owned(),
             append: "root=/dev/vda".to_owned(),
-            cpus: 2,
-            memory_mib: 512,
             ssh_port: 40022,
             identity: "/lab/id_ed25519".into(),
             known_hosts: "/lab/known_hosts".into(),

@@ -45,11 +45,11 @@ impl Layout {
         self.directory.join("ssh_host_ed25519_key.pub")
     }
 
-    pub(super) fn authorized_keys(&self) -> PathBuf {
-        self.directory.join("authorized_keys")
+    pub(super) fn initrd(&self) -> PathBuf {
+        self.directory.join("initrd")
     }
 
-    pub(super) fn hostname(&self) -> PathBuf {
-        self.directory.join("hostname")
+    pub(super) fn monitor_log(&self) -> PathBuf {
+        self.directory.join("qmp.log")
     }
 }

@@ -1,0 +1,132 @@
+//! `hil run`: scenarios on machines, told as they end, and reported.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::sync::watch;
+
+use crate::Narration;
+use crate::lab::{AGENT_VARIABLE, Programs, STATICS_VARIABLE};
+use crate::machine::board::BoardFile;
+use crate::report::{self, Outcome};
+use crate::runner::{self, News, Options, Selection};
+use crate::scenarios::Set;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// A machine; may be given several times [default: all that are not slow].
+    #[arg(long, value_name = "NAME")]
+    machine: Vec<String>,
+    /// A scenario, `*` stands for anything; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// How much, where no scenario is named.
+    #[arg(long, value_enum, default_value = "full")]
+    set: Set,
+    /// Scenarios at a time [default: the number of processors].
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// The seed of all that is chosen at random [default: a new one, which is shown].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Run each scenario so often, each time with the next seed.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    repeat: u32,
+    /// A file that describes a real board; its name is a machine then.
+    #[arg(long, value_name = "FILE")]
+    board: Vec<PathBuf>,
+    /// Where report.html, report.json, junit.xml and the logs go.
+    #[arg(long, value_name = "DIR", default_value = "target/hil")]
+    results: PathBuf,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Where the programs are that take part.
+#[derive(Debug, Args)]
+pub(super) struct Places {
+    /// The stand-in agent for this computer's architecture [default: agent/amazon-ssm-agent beside this program].
+    #[arg(long, value_name = "PATH", env = AGENT_VARIABLE)]
+    agent: Option<PathBuf>,
+    /// Static builds as `tools/dist.sh --tests` makes them [default: `$XDG_CACHE_HOME/bootstrap/static/hil`].
+    #[arg(long, value_name = "DIR", env = STATICS_VARIABLE)]
+    statics: Option<PathBuf>,
+}
+
+impl Places {
+    pub(super) fn programs(&self) -> Result<Programs> {
+        let mut programs = Programs::beside_this_program(self.agent.as_deref())?;
+        if let Some(statics) = &self.statics {
+            programs.statics.clone_from(statics);
+        }
+        Ok(programs)
+    }
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let boards: Vec<BoardFile> =
+            self.board.iter().map(|path| BoardFile::read(path)).collect::<Result<_>>()?;
+        let seed = self.seed.unwrap_or_else(new_seed);
+        let results = std::path::absolute(&self.results).context("can't resolve the directory of results")?;
+        let narration = Narration::stderr();
+        narration.say(&format!("the seed is {seed}"));
+        let options = Options {
+            programs: self.places.programs()?,
+            selection: Selection { machines: self.machine, scenarios: self.scenario, set: self.set, boards },
+            jobs: self.jobs.unwrap_or_else(processors),
+            seed,
+            repeat: self.repeat,
+            results: results.clone(),
+            narration: narration.clone(),
+        };
+        let told = narration.clone();
+        let tell = move |news: News<'_>| match news {
+            News::Began(machine, scenario) => told.say(&format!("  ...   {machine} {scenario}")),
+            News::Ended(cell) => told.say(&report::terminal::line(cell)),
+        };
+        let report = runner::run(options, interruption(narration.clone()), tell).await?;
+        report::write(&report, &results)?;
+        super::print(&report::terminal::summary(&report, &results))?;
+        Ok(exit_code(&report))
+    }
+}
+
+fn exit_code(report: &report::Report) -> ExitCode {
+    if report.interrupted {
+        return ExitCode::from(130);
+    }
+    if report.count(Outcome::Failed) > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM.
+fn interruption(narration: Narration) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        narration.say("interrupted: what runs is ended, and the report is written");
+        sender.send_replace(true);
+        // Dropped, it would say that nobody can interrupt any more; that is true, but the readers wait on it.
+        std::future::pending::<()>().await;
+    });
+    receiver
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Short enough to be typed again.
+fn new_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().wrapping_mul(1_000).wrapping_add(u64::from(now.subsec_millis())) % 1_000_000
+}

@@ -1,0 +1,217 @@
+//! A real board: the same trait as QEMU's machines, by a serial port, commands that switch its power, and a card that can be
+//! connected to this computer instead of the board.
+
+mod file;
+mod serial;
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Ability, Machine, MachineError, timed_out};
+use crate::ssh::Ssh;
+use crate::wait::Deadline;
+pub use file::{BoardFile, Media, Power, Reached, Serial};
+use serial::Console;
+
+/// A real login takes a second; one over a bad cable some.
+const COMMAND_LIMIT: Duration = Duration::from_mins(2);
+const LOOK: Duration = Duration::from_secs(1);
+const SERIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// A real board.
+#[derive(Debug)]
+pub struct Board {
+    file: BoardFile,
+    seen_as: String,
+    on: AtomicBool,
+    console: PathBuf,
+    /// While it is on: an adapter may get its power from the board.
+    reader: Mutex<Option<Console>>,
+}
+
+impl Board {
+    /// Opens a board; its console is read into `directory`. Its power is cut first, so that it is known to be off.
+    pub fn open(file: &BoardFile, directory: &Path) -> Result<Self, MachineError> {
+        let failed = |action, path: &Path, source| MachineError::File {
+            name: file.name.clone(),
+            action,
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(directory).map_err(|error| failed("can't create", directory, error))?;
+        let board = Self {
+            file: file.clone(),
+            seen_as: file.controller.to_string(),
+            console: directory.join("console.log"),
+            on: AtomicBool::new(false),
+            reader: Mutex::default(),
+        };
+        board.command(&board.file.power.off)?;
+        Ok(board)
+    }
+
+    fn command(&self, words: &[String]) -> Result<(), MachineError> {
+        let failed = |message| MachineError::Tool {
+            name: self.file.name.clone(),
+            tool: words.first().cloned().unwrap_or_default(),
+            message,
+        };
+        let [program, arguments @ ..] = words else { return Ok(()) };
+        let output =
+            Command::new(program).args(arguments).output().map_err(|error| failed(error.to_string()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(failed(format!("{} ({})", said.trim(), output.status)))
+    }
+
+    /// An adapter that gets its power from the board takes a moment to appear.
+    async fn listen(&self, serial: &Serial) -> Result<Console, MachineError> {
+        let deadline = Deadline::after(SERIAL_LIMIT);
+        loop {
+            match Console::open(serial, &self.console) {
+                Ok(console) => return Ok(console),
+                Err(source) => {
+                    if !deadline.pause(LOOK).await {
+                        return Err(MachineError::File {
+                            name: self.file.name.clone(),
+                            action: "can't open",
+                            path: serial.device.clone(),
+                            source,
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The card is written whole and flushed before it goes back, or the board boots half of it.
+    fn write_media(&self, media: &Media) -> Result<(), MachineError> {
+        self.command(&media.to_controller)?;
+        let written = copy_flushed(&media.image, &media.device).map_err(|source| MachineError::File {
+            name: self.file.name.clone(),
+            action: "can't write the image to",
+            path: media.device.clone(),
+            source,
+        });
+        let back = self.command(&media.to_board);
+        written.and(back)
+    }
+}
+
+fn copy_flushed(image: &Path, device: &Path) -> io::Result<()> {
+    let mut from = fs::File::open(image)?;
+    let mut to = fs::OpenOptions::new().write(true).open(device)?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()
+}
+
+#[async_trait]
+impl Machine for Board {
+    fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    fn runs_on(&self) -> &'static str {
+        "hardware"
+    }
+
+    fn can(&self, ability: Ability) -> bool {
+        ability == Ability::PowerCut
+    }
+
+    fn login(&self, user: &str) -> Ssh {
+        let Reached { address, port, identity, known_hosts } = self.file.ssh.clone();
+        Ssh { user: user.to_owned(), address, port, identity, known_hosts, limit: COMMAND_LIMIT }
+    }
+
+    fn console(&self) -> PathBuf {
+        self.console.clone()
+    }
+
+    fn host_key(&self) -> Result<String, MachineError> {
+        let path = &self.file.ssh.known_hosts;
+        let read = fs::read_to_string(path).and_then(|text| {
+            let line = text.lines().find(|line| !line.starts_with('#') && !line.trim().is_empty());
+            let key = line.map(|line| line.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" "));
+            key.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it has no host key"))
+        });
+        read.map_err(|source| MachineError::File {
+            name: self.file.name.clone(),
+            action: "can't read a host key from",
+            path: path.clone(),
+            source,
+        })
+    }
+
+    fn host_seen_from_inside(&self) -> &str {
+        &self.seen_as
+    }
+
+    fn controller_address(&self) -> IpAddr {
+        self.file.listen
+    }
+
+    fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
+    async fn power_on(&self) -> Result<(), MachineError> {
+        if !self.is_on() {
+            self.command(&self.file.power.on)?;
+            self.on.store(true, Ordering::Relaxed);
+            let reader = match &self.file.serial {
+                Some(serial) => Some(self.listen(serial).await?),
+                None => None,
+            };
+            *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
+        }
+        Ok(())
+    }
+
+    async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        // The connection ends with the board.
+        let _ = self.login("root").run(&["systemctl", "poweroff"]).await;
+        let deadline = Deadline::after(limit);
+        while !self.console_tail().contains("Power down") {
+            let silent = self.file.serial.is_none() && !super::answers(self).await;
+            if silent {
+                break;
+            }
+            if !deadline.pause(LOOK).await {
+                return Err(timed_out(self, "shutdown", limit));
+            }
+        }
+        self.power_cut().await
+    }
+
+    async fn power_cut(&self) -> Result<(), MachineError> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.command(&self.file.power.off)?;
+        self.on.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn reinstall(&self) -> Result<(), MachineError> {
+        self.power_cut().await?;
+        match &self.file.media {
+            Some(media) => tokio::task::block_in_place(|| self.write_media(media)),
+            None => Err(MachineError::Unable {
+                name: self.file.name.clone(),
+                what: "be reinstalled; its file has no [media]",
+            }),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A machine of QEMU switched on and off, by boot or by snapshot, and what its monitor does to it.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use images::{Cache, Image};
+use qapi::qmp;
+
+use super::arguments::{self, Start};
+use super::monitor::{self, Monitor};
+use super::{Accelerator, Qemu, port};
+use crate::machine::{Machine as _, MachineError, timed_out};
+use crate::process::Known;
+
+/// A fresh port is tried so often when another program takes ours first.
+const PORT_TRIES: u32 = 5;
+/// QEMU ends at once when told to; a host that swaps may be slow.
+const QUIT_LIMIT: Duration = Duration::from_secs(10);
+
+impl Qemu {
+    /// Switches it on for the first time; it may choose another SSH port then, since nobody knows it yet.
+    pub fn first_power_on(&mut self) -> Result<(), MachineError> {
+        self.on_a_free_port(Start::Boot)
+    }
+
+    pub(super) fn on_a_free_port(&mut self, start: Start<'_>) -> Result<(), MachineError> {
+        for _ in 0..PORT_TRIES {
+            if port_is_free(self.state.ssh_port) {
+                match self.start(start) {
+                    Err(MachineError::Tool { message, .. }) if message.contains("host forwarding") => {}
+                    done => return done,
+                }
+            }
+            self.state.ssh_port = port::free().unwrap_or_default();
+            self.remember()?;
+        }
+        self.start(start)
+    }
+
+    pub(super) fn boot(&self) -> Result<(), MachineError> {
+        self.start(Start::Boot)
+    }
+
+    /// What its instructions run on.
+    pub fn accelerator(&self) -> Result<Accelerator, MachineError> {
+        let image = Image::at(self.state.image.clone());
+        let board = self.board()?;
+        Ok(verdict_file().map_or(Accelerator::Tcg, |memory| Accelerator::choose(board, &image, &memory)))
+    }
+
+    pub(super) async fn shut_down(&self, limit: Duration) -> Result<(), MachineError> {
+        let Some(process) = self.process().filter(Known::is_alive) else { return Ok(()) };
+        self.monitor("system_powerdown", |monitor| monitor.execute(&qmp::system_powerdown {}))?;
+        if process.gone_within(limit).await { Ok(()) } else { Err(timed_out(self, "shutdown", limit)) }
+    }
+
+    pub(super) async fn quit(&self) -> Result<(), MachineError> {
+        let Some(process) = self.process().filter(Known::is_alive) else { return Ok(()) };
+        // A monitor that does not answer is no reason to leave the machine running.
+        let asked = self.monitor("quit", |monitor| monitor.execute(&qmp::quit {}));
+        if asked.is_ok() && process.gone_within(QUIT_LIMIT).await {
+            return Ok(());
+        }
+        if process.stop(QUIT_LIMIT).await { Ok(()) } else { Err(timed_out(self, "end of QEMU", QUIT_LIMIT)) }
+    }
+
+    /// Loads a snapshot into the running QEMU, or starts one with it.
+    pub(super) fn go_back_to(&self, snapshot: &str) -> Result<(), MachineError> {
+        if !self.is_on() {
+            return self.start(Start::Snapshot(snapshot));
+        }
+        let loaded = self.human("loadvm", snapshot);
+        // QEMU leaves the machine stopped if there is no such snapshot, or if it was paused before.
+        let resumed = self.resume();
+        loaded.and(resumed)
+    }
+
+    pub(super) fn plug(&self, up: bool) -> Result<(), MachineError> {
+        let command = qmp::set_link { name: arguments::NETWORK_DEVICE.to_owned(), up };
+        self.monitor(&format!("set_link {up}"), |monitor| monitor.execute(&command)).map(|_| ())
+    }
+
+    pub(super) fn pause(&self) -> Result<(), MachineError> {
+        self.monitor("stop", |monitor| monitor.execute(&qmp::stop {})).map(|_| ())
+    }
+
+    pub(super) fn resume(&self) -> Result<(), MachineError> {
+        self.monitor("cont", |monitor| monitor.execute(&qmp::cont {})).map(|_| ())
+    }
+
+    /// Through the human monitor: with `-blockdev`'s successor the machine protocol has no command for it.
+    pub(super) fn throttle(&self, bytes_per_second: Option<u32>) -> Result<(), MachineError> {
+        let line =
+            format!("block_set_io_throttle {} {} 0 0 0 0 0", arguments::DISK, bytes_per_second.unwrap_or(0));
+        self.monitor(&line, |monitor| monitor.human(&line))
+    }
+
+    /// The name becomes part of a command line of the monitor, so it is checked first.
+    pub(super) fn human(&self, command: &str, snapshot: &str) -> Result<(), MachineError> {
+        let line = format!("{command} {snapshot}");
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if snapshot.is_empty() || !snapshot.chars().all(allowed) {
+            return Err(MachineError::Monitor {
+                name: self.state.name.clone(),
+                what: line,
+                source: io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "a snapshot's name has letters, digits and -",
+                ),
+            });
+        }
+        self.monitor(&line, |monitor| monitor.human(&line))
+    }
+
+    /// One conversation with QEMU. It blocks for as long as QEMU does what it is told: at most a second or two.
+    fn monitor<T>(
+        &self,
+        what: &str,
+        talk: impl FnOnce(&mut Monitor) -> io::Result<T>,
+    ) -> Result<T, MachineError> {
+        if !self.is_on() {
+            self.check_alive()?;
+        }
+        let result = Monitor::connect(&self.layout.monitor()).and_then(|mut monitor| talk(&mut monitor));
+        monitor::record(&self.layout.monitor_log(), what, result.as_ref().err());
+        result.map_err(|source| MachineError::Monitor {
+            name: self.state.name.clone(),
+            what: what.to_owned(),
+            source,
+        })
+    }
+
+    fn start(&self, start: Start<'_>) -> Result<(), MachineError> {
+        if self.is_on() {
+            return Ok(());
+        }
+        // Left by a QEMU that was killed; a new one would refuse the pid file only if it were locked.
+        for stale in [self.layout.pid_file(), self.layout.monitor()] {
+            let _ = fs::remove_file(stale);
+        }
+        let board = self.board()?;
+        let mut command = Command::new(board.program.0);
+        command.args(arguments::all(board, &self.state, &self.layout, self.accelerator()?, start));
+        self.tool(board.program.0, board.program.1, &mut command)
+    }
+}
+
+fn verdict_file() -> Option<PathBuf> {
+    Cache::of_user().ok().map(|cache| cache.directory().join("accelerator"))
+}
+
+fn port_is_free(port: u16) -> bool {
+    port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}

@@ -1,0 +1,216 @@
+//! One of the workers of a run: keeps a bench for as long as there are scenarios for its machine, and takes the next
+//! machine then. What a scenario did to its bench never reaches the next one: it starts from a snapshot, or from nothing.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+
+use super::News;
+use super::cells::CellPlan;
+use crate::bench::{Bench, Record, Stock};
+use crate::machine::Ability;
+use crate::report::{Cell, Outcome};
+use crate::scenarios::Start;
+
+/// What all workers share.
+pub(super) struct Shared {
+    pub(super) stock: Arc<Stock>,
+    pub(super) queue: Mutex<Vec<CellPlan>>,
+    /// Which worker works on which machine.
+    pub(super) busy: Mutex<BTreeMap<usize, String>>,
+    /// Machines that could not be made, and why: nobody tries for minutes again and again.
+    pub(super) unmade: Mutex<BTreeMap<String, String>>,
+    pub(super) done: Mutex<Vec<Cell>>,
+    pub(super) runs_on: Mutex<BTreeMap<String, String>>,
+    pub(super) results: PathBuf,
+    pub(super) begin: Instant,
+    pub(super) tell: Box<dyn Fn(News<'_>) + Send + Sync>,
+}
+
+/// One worker.
+pub(super) struct Worker {
+    number: usize,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    bench: Option<(String, Bench)>,
+}
+
+/// How a scenario went, before it is a cell of the report.
+struct Ended {
+    outcome: Outcome,
+    causes: Vec<String>,
+}
+
+impl Worker {
+    pub(super) fn new(number: usize, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+        Self { number, shared, stop, bench: None }
+    }
+
+    /// Works until nothing is left to do.
+    pub(super) async fn run(mut self) {
+        while !*self.stop.borrow() {
+            let Some(plan) = self.take().await else { break };
+            let cell = self.cell(&plan).await;
+            (self.shared.tell)(News::Ended(&cell));
+            self.shared.done.lock().await.push(cell);
+        }
+        if let Some((_, bench)) = self.bench.take() {
+            bench.close().await;
+        }
+    }
+
+    /// The next scenario of the machine at hand; else of one that nobody works on, and among those, of that with the most left.
+    async fn take(&self) -> Option<CellPlan> {
+        let mut queue = self.shared.queue.lock().await;
+        let mut busy = self.shared.busy.lock().await;
+        busy.remove(&self.number);
+        let own = self.bench.as_ref().map(|(name, _)| name.as_str());
+        let at = queue.iter().position(|plan| Some(plan.machine.as_str()) == own).or_else(|| {
+            let left = |name: &str| queue.iter().filter(|plan| plan.machine == name).count();
+            let alone = |name: &str| !busy.values().any(|other| other == name);
+            // There is one of each board; whoever works on it does all that is left for it.
+            let is_board = |name: &str| self.shared.stock.boards.iter().any(|board| board.name == name);
+            let free = queue.iter().map(|plan| &plan.machine).filter(|name| alone(name) || !is_board(name));
+            let best = free.max_by_key(|name| (alone(name), left(name)))?;
+            queue.iter().position(|plan| plan.machine == *best)
+        })?;
+        // Order matters: a scenario may start where the one before it ended.
+        let plan = queue.remove(at);
+        busy.insert(self.number, plan.machine.clone());
+        Some(plan)
+    }
+
+    async fn cell(&mut self, plan: &CellPlan) -> Cell {
+        let CellPlan { machine, scenario, seed, .. } = plan;
+        (self.shared.tell)(News::Began(machine, scenario.name));
+        let begin = Instant::now();
+        let started_ms = milliseconds(begin.duration_since(self.shared.begin));
+        let logs = PathBuf::from("logs").join(machine).join(format!("{}-{seed}", scenario.name));
+        let mut stop = self.stop.clone();
+        let mut timeline = Vec::new();
+        let ended = tokio::select! {
+            ended = self.attempt(plan, self.shared.results.join(&logs), &mut timeline) => ended,
+            () = stopped(&mut stop) => Ended {
+                outcome: Outcome::Skipped,
+                causes: vec!["the run was interrupted".to_owned()],
+            },
+        };
+        let mut console = String::new();
+        if ended.outcome != Outcome::Passed
+            && let Some((_, bench)) = self.bench.take()
+        {
+            console = bench.machine().console_tail();
+            timeline = bench.marks();
+            bench.keep_logs();
+            // Whatever it is in the middle of must not reach the next scenario.
+            bench.close().await;
+        }
+        Cell {
+            machine: machine.clone(),
+            scenario: scenario.name.to_owned(),
+            summary: scenario.summary.to_owned(),
+            outcome: ended.outcome,
+            causes: ended.causes,
+            seed: *seed,
+            started_ms,
+            elapsed_ms: milliseconds(begin.elapsed()),
+            timeline,
+            console,
+            logs,
+            replay: format!("hil run --machine {machine} --scenario {} --seed {seed}", scenario.name),
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        plan: &CellPlan,
+        logs: PathBuf,
+        timeline: &mut Vec<crate::report::Mark>,
+    ) -> Ended {
+        let scenario = plan.scenario;
+        // A scenario that panics has failed like any other.
+        let run = AssertUnwindSafe(self.play(plan, logs)).catch_unwind();
+        let result = match timeout(scenario.limit, run).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(anyhow!("the scenario panicked")),
+            Err(_) => Err(anyhow!("it did not end within {} s", scenario.limit.as_secs())),
+        };
+        match result {
+            Ok(None) => {
+                if let Some((_, bench)) = &mut self.bench {
+                    *timeline = bench.marks();
+                    bench.keep_logs();
+                    bench.release(scenario.leaves_enrolled.then_some(Start::Enrolled)).await;
+                }
+                Ended { outcome: Outcome::Passed, causes: Vec::new() }
+            }
+            Ok(Some(ability)) => {
+                let why = format!("{} has no way to {}", plan.machine, ability.words());
+                Ended { outcome: Outcome::Skipped, causes: vec![why] }
+            }
+            Err(error) => {
+                Ended { outcome: Outcome::Failed, causes: error.chain().map(ToString::to_string).collect() }
+            }
+        }
+    }
+
+    /// Prepares, runs, and checks what must hold after every scenario; or says which ability the machine lacks.
+    async fn play(&mut self, plan: &CellPlan, logs: PathBuf) -> Result<Option<Ability>> {
+        let scenario = plan.scenario;
+        let bench = self.bench_of(plan).await?;
+        if let Some(lacking) = scenario.needs.iter().find(|need| !bench.machine().can(**need)) {
+            return Ok(Some(*lacking));
+        }
+        bench.prepare(scenario, plan.seed, Record::new(logs)?).await?;
+        (scenario.run)(bench).await?;
+        bench.mark("the scenario is through");
+        bench.check_invariants(scenario.ending).await?;
+        Ok(None)
+    }
+
+    async fn bench_of(&mut self, plan: &CellPlan) -> Result<&mut Bench> {
+        if self.bench.as_ref().is_some_and(|(name, _)| *name != plan.machine)
+            && let Some((_, old)) = self.bench.take()
+        {
+            old.close().await;
+        }
+        if self.bench.is_none() {
+            let place = self.shared.stock.workshop.join(format!("bench-{}", self.number));
+            super::work::sweep(&place).await?;
+            if let Some(why) = self.shared.unmade.lock().await.get(&plan.machine) {
+                bail!("the machine could not be made before: {why}");
+            }
+            let stock = Arc::clone(&self.shared.stock);
+            let bench = match Bench::open(&plan.machine, plan.kind, stock, &place).await {
+                Ok(bench) => bench,
+                Err(error) => {
+                    let mut unmade = self.shared.unmade.lock().await;
+                    unmade.insert(plan.machine.clone(), format!("{error:#}"));
+                    return Err(error);
+                }
+            };
+            let runs_on = bench.machine().runs_on().to_owned();
+            self.shared.runs_on.lock().await.insert(plan.machine.clone(), runs_on);
+            self.bench = Some((plan.machine.clone(), bench));
+        }
+        self.bench.as_mut().map(|(_, bench)| bench).ok_or_else(|| anyhow!("there is no bench"))
+    }
+}
+
+/// Waits until the run is to end; for ever if nobody can tell it to any more.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

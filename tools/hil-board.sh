@@ -1,0 +1,18 @@
+#!/bin/sh
+# Scenarios on a board that `hil` knows only by its file: a QEMU machine behind a terminal and scripts, see fake-board.sh.
+set -eu
+cd "$(dirname "$0")/.."
+
+hil=${CARGO_TARGET_DIR:?names the target directory}/debug/hil
+# Not below a directory that only root may enter, and on a disk: the card is as large as its image.
+dir=$(mktemp -d "${XDG_CACHE_HOME:-$HOME/.cache}/bootstrap/board.XXXXXX")
+# shellcheck disable=SC2317 # called by the trap
+clean() {
+    [ ! -x "$dir/power-off" ] || "$dir/power-off"
+    rm -rf "$dir"
+}
+trap clean EXIT
+
+template=$("$hil" snapshot x86_64 | awk '{ print $2 }')
+board=$(tools/fake-board.sh "$dir" "$template")
+"$hil" run --board "$board" --machine fake-board --scenario fresh-host --scenario second-run --results "$dir/results"
