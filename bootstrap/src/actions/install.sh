@@ -14,6 +14,8 @@ step_install() {
         [ $ran = no ] || { agent_enable && agent_start; }
         return "$status"
     }
+    # rpm writes its database through and its files not: after a power cut it would say installed of empty ones.
+    sync
     rm -rf /var/lib/bootstrap
     # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
     agent_stop

@@ -60,6 +60,8 @@ if command -v rpm >/dev/null 2>&1; then
     say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
     rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
 fi
+# A power cut may have come between a package manager's database and the files.
+[ -s /usr/bin/amazon-ssm-agent ] || say package.binary missing
 for tool in dpkg dnf yum zypper rpm; do
     command -v $tool >/dev/null 2>&1 && say tool $tool
 done
