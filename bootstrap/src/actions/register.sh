@@ -8,6 +8,8 @@ step_register() {
         return 7
     fi
     agent_stop || return
+    # A power cut leaves files of the vault by halves, which the agent refuses; one that names no instance is worth nothing.
+    [ -n "$(instance_in "$vault")" ] || rm -rf "$vault"
     save_vault && register_patiently "$1"
     status=$?
     if [ $status -eq 0 ] && [ -z "$(instance_in "$vault")" ]; then

@@ -245,7 +245,6 @@ pub const SCENARIOS: &[Scenario] = &[
         "the power goes at a random moment of a run, and the next run converges",
         run!(power::at_random),
     )
-    .core()
     .needs(&[Ability::PowerCut])
     .on(On::Each),
     scenario(
