@@ -70,7 +70,7 @@ impl Bench {
         fs::create_dir_all(directory).with_context(|| format!("can't create {}", directory.display()))?;
         let place = directory.join("machine");
         let machine: Box<dyn Machine> = match stock.boards.iter().find(|board| board.name == name) {
-            Some(board) => Box::new(Board::open(board, &place)?),
+            Some(board) => Box::new(Board::open(board, &place).await?),
             None => stock.machine(kind, &place).await?,
         };
         let paths = Paths::new(directory)?;

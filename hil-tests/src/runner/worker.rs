@@ -124,8 +124,16 @@ impl Worker {
             timeline,
             console,
             logs,
-            replay: format!("hil run --machine {machine} --scenario {} --seed {seed}", scenario.name),
+            replay: self.replay(plan),
         }
+    }
+
+    /// The command that runs it again as it was.
+    fn replay(&self, plan: &CellPlan) -> String {
+        let CellPlan { machine, scenario, seed, .. } = plan;
+        let board = self.shared.stock.boards.iter().find(|board| board.name == *machine);
+        let board = board.map(|board| format!(" --board '{}'", board.path.display())).unwrap_or_default();
+        format!("hil run{board} --machine {machine} --scenario {} --seed {seed}", scenario.name)
     }
 
     async fn attempt(

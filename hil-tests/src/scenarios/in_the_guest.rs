@@ -36,7 +36,8 @@ pub(super) async fn inside(bench: &mut Bench) -> Result<()> {
     let inventory = bench.paths().directory().join("self.toml");
     fs::write(&inventory, text)?;
     login.copy_in(&inventory, "/root/self.toml").await?;
-    let dry_run = with_credentials(bench, "--inventory /root/self.toml --output json --dry-run")?;
+    let dry_run =
+        with_credentials(bench, &login, "--inventory /root/self.toml --output json --dry-run").await?;
     let ran: Value = serde_json::from_str(&login.run(&["sh", "-c", &dry_run]).await?)?;
     let host = &ran["hosts"][0];
     ensure!(host["outcome"] == "planned", "{ran:#}");
@@ -70,7 +71,7 @@ pub(super) async fn controller(bench: &mut Bench) -> Result<()> {
         login.copy_in(from, to).await?;
     }
     login.run(&["chmod", "600", "/root/id"]).await?;
-    let run = with_credentials(bench, "--inventory /root/other.toml --output json")?;
+    let run = with_credentials(bench, &login, "--inventory /root/other.toml --output json").await?;
     let ran: Value = serde_json::from_str(&login.run(&["sh", "-c", &run]).await?)?;
     ensure!(ran["hosts"][0]["outcome"] == "online", "{ran:#}");
     bench.mark("enrolled from inside");
@@ -100,13 +101,13 @@ async fn send_packages(bench: &Bench, login: &Ssh) -> Result<()> {
     Ok(())
 }
 
-/// `bootstrap` with credentials in its environment. They are in the guest's argv for a moment: these are the lab's, which
-/// are good for nothing else.
-fn with_credentials(bench: &Bench, arguments: &str) -> Result<String> {
+/// `bootstrap` in the machine with the endpoint's credentials in its environment; they travel in a file, never in an argv.
+async fn with_credentials(bench: &Bench, login: &Ssh, arguments: &str) -> Result<String> {
     let endpoint = bench.endpoint()?;
     let (id, secret) = (&endpoint.access_key_id, endpoint.secret_access_key.expose_secret());
-    Ok(format!(
-        "HOME=/root AWS_ACCESS_KEY_ID='{id}' AWS_SECRET_ACCESS_KEY='{secret}' {BINARY} {arguments} 2>/root/said || \
-         {{ cat /root/said >&2; exit 1; }}"
-    ))
+    let file = bench.paths().environment();
+    let text = format!("export HOME=/root AWS_ACCESS_KEY_ID='{id}' AWS_SECRET_ACCESS_KEY='{secret}'\n");
+    crate::private_file::write(&file, &text)?;
+    login.copy_in(&file, "/root/env").await?;
+    Ok(format!(". /root/env; {BINARY} {arguments} 2>/root/said || {{ cat /root/said >&2; exit 1; }}"))
 }

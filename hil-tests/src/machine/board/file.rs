@@ -12,6 +12,8 @@ use crate::kinds::{KINDS, Kind};
 /// A board as its file describes it; paths are absolute here.
 #[derive(Debug, Clone)]
 pub struct BoardFile {
+    /// The file itself.
+    pub path: PathBuf,
     /// What `--machine` takes.
     pub name: String,
     /// What kind of machine it is.
@@ -131,7 +133,8 @@ impl BoardFile {
         let serial = raw.serial.map(|serial| Serial { device: home.join(serial.device), ..serial });
         let (name, power, controller) = (raw.name, raw.power, raw.controller);
         let listen = raw.listen.unwrap_or(controller);
-        Ok(Self { name, kind, serial, power, media, ssh, controller, listen })
+        let path = path.to_owned();
+        Ok(Self { path, name, kind, serial, power, media, ssh, controller, listen })
     }
 }
 

@@ -8,12 +8,13 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::{Ability, Machine, MachineError, timed_out};
 use crate::ssh::Ssh;
@@ -23,6 +24,8 @@ use serial::Console;
 
 /// A real login takes a second; one over a bad cable some.
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
+/// A relay clicks at once; a multiplexer waits for the card to appear.
+const SWITCH_LIMIT: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_secs(1);
 const SERIAL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -39,7 +42,7 @@ pub struct Board {
 
 impl Board {
     /// Opens a board; its console is read into `directory`. Its power is cut first, so that it is known to be off.
-    pub fn open(file: &BoardFile, directory: &Path) -> Result<Self, MachineError> {
+    pub async fn open(file: &BoardFile, directory: &Path) -> Result<Self, MachineError> {
         let failed = |action, path: &Path, source| MachineError::File {
             name: file.name.clone(),
             action,
@@ -54,19 +57,22 @@ impl Board {
             on: AtomicBool::new(false),
             reader: Mutex::default(),
         };
-        board.command(&board.file.power.off)?;
+        board.command(&board.file.power.off).await?;
         Ok(board)
     }
 
-    fn command(&self, words: &[String]) -> Result<(), MachineError> {
+    async fn command(&self, words: &[String]) -> Result<(), MachineError> {
         let failed = |message| MachineError::Tool {
             name: self.file.name.clone(),
             tool: words.first().cloned().unwrap_or_default(),
             message,
         };
         let [program, arguments @ ..] = words else { return Ok(()) };
-        let output =
-            Command::new(program).args(arguments).output().map_err(|error| failed(error.to_string()))?;
+        let switching = Command::new(program).args(arguments).kill_on_drop(true).output();
+        let ended = timeout(SWITCH_LIMIT, switching).await;
+        let output = ended
+            .map_err(|_| failed(format!("it did not end within {} s", SWITCH_LIMIT.as_secs())))?
+            .map_err(|error| failed(error.to_string()))?;
         if output.status.success() {
             return Ok(());
         }
@@ -95,15 +101,16 @@ impl Board {
     }
 
     /// The card is written whole and flushed before it goes back, or the board boots half of it.
-    fn write_media(&self, media: &Media) -> Result<(), MachineError> {
-        self.command(&media.to_controller)?;
-        let written = copy_flushed(&media.image, &media.device).map_err(|source| MachineError::File {
+    async fn write_media(&self, media: &Media) -> Result<(), MachineError> {
+        self.command(&media.to_controller).await?;
+        let copied = tokio::task::block_in_place(|| copy_flushed(&media.image, &media.device));
+        let written = copied.map_err(|source| MachineError::File {
             name: self.file.name.clone(),
             action: "can't write the image to",
             path: media.device.clone(),
             source,
         });
-        let back = self.command(&media.to_board);
+        let back = self.command(&media.to_board).await;
         written.and(back)
     }
 }
@@ -167,7 +174,7 @@ impl Machine for Board {
 
     async fn power_on(&self) -> Result<(), MachineError> {
         if !self.is_on() {
-            self.command(&self.file.power.on)?;
+            self.command(&self.file.power.on).await?;
             self.on.store(true, Ordering::Relaxed);
             let reader = match &self.file.serial {
                 Some(serial) => Some(self.listen(serial).await?),
@@ -199,7 +206,7 @@ impl Machine for Board {
 
     async fn power_cut(&self) -> Result<(), MachineError> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.command(&self.file.power.off)?;
+        self.command(&self.file.power.off).await?;
         self.on.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -207,7 +214,7 @@ impl Machine for Board {
     async fn reinstall(&self) -> Result<(), MachineError> {
         self.power_cut().await?;
         match &self.file.media {
-            Some(media) => tokio::task::block_in_place(|| self.write_media(media)),
+            Some(media) => self.write_media(media).await,
             None => Err(MachineError::Unable {
                 name: self.file.name.clone(),
                 what: "be reinstalled; its file has no [media]",
