@@ -11,7 +11,7 @@ use crate::recipe::Recipe;
 use crate::scripts;
 
 /// Changes when the builder itself makes another image of the same parts.
-const BUILDER: &str = "3";
+const BUILDER: &str = "4";
 
 /// Digest of a recipe, the scripts and the inputs; shown as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,7 +58,7 @@ impl Build<'_> {
         command.arg(format!("--customize-hook=\"$1{STAGE}/scripts/fetch.sh\" \"$1\" {asked}"));
         command.arg(format!("--customize-hook=sync-out {ARCHIVES} {packages}"));
         command.arg(format!("--customize-hook=download {STAGE}/list {}", quoted(&list)));
-        command.arg(&base.suite).arg("/dev/null").args(self.inputs.mirror_url());
+        command.arg(&base.suite).arg("/dev/null").arg(self.inputs.archive());
         self.step(step, "mmdebstrap", &mut command, progress)?;
         Ok(self.read(&list)?.lines().filter_map(parse).collect())
     }

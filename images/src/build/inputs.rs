@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
 
+/// The release as it was last published, without the security archive: guests face no network, and an image of the same
+/// packages can be made again until the next point release.
+const ARCHIVE: &str = "http://deb.debian.org/debian";
+
 /// What a build takes beside its recipe.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
@@ -14,7 +18,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// No files, the user's cache, Debian's mirrors.
+    /// No files, the user's cache, Debian's archive.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -34,7 +38,7 @@ impl Inputs {
         self
     }
 
-    /// A mirror of Debian instead of deb.debian.org with its security updates.
+    /// A mirror of Debian instead of deb.debian.org.
     #[must_use]
     pub fn mirror(mut self, url: &str) -> Self {
         self.mirror = Some(url.to_owned());
@@ -45,7 +49,7 @@ impl Inputs {
         self.files.get(name).map(PathBuf::as_path)
     }
 
-    pub(crate) fn mirror_url(&self) -> Option<&str> {
-        self.mirror.as_deref()
+    pub(crate) fn archive(&self) -> &str {
+        self.mirror.as_deref().unwrap_or(ARCHIVE)
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn command(build: &Build<'_>, made: &Made) -> Result<Command, ImageEr
     }
     command.arg(format!("--customize-hook=download {STAGE}/manifest {}", quoted(&made.manifest)));
     command.arg(format!("--customize-hook=rm -rf \"$1{STAGE}\""));
-    command.arg(&base.suite).arg(&made.tar).args(build.inputs.mirror_url());
+    command.arg(&base.suite).arg(&made.tar).arg(build.inputs.archive());
     Ok(command)
 }
 
