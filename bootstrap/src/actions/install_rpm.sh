@@ -2,22 +2,22 @@
 # alone: repositories may be out of reach, and what they hold was not asked for.
 # shellcheck shell=sh
 install_by_rpm() {
-    wait_for_rpm || return
+    wait_for_rpm && drop_emptied "$1" || return
     rpm -U --replacepkgs "$1" </dev/null
 }
 
 install_by_dnf() {
-    wait_for_rpm || return
+    wait_for_rpm && drop_emptied "$1" || return
     alone dnf install -y --disablerepo='*' "$1" || with_repositories dnf install -y "$1"
 }
 
 install_by_yum() {
-    wait_for_rpm || return
+    wait_for_rpm && drop_emptied "$1" || return
     alone yum localinstall -y --disablerepo='*' "$1" || with_repositories yum localinstall -y "$1"
 }
 
 install_by_zypper() {
-    wait_for_rpm || return
+    wait_for_rpm && drop_emptied "$1" || return
     alone zypper_install "$1" --no-refresh || with_repositories zypper_install "$1" || {
         status=$?
         case $said in
@@ -69,6 +69,14 @@ wait_for_rpm() {
         fi
         tries=$((tries + 1))
         sleep 5
+    done
+}
+
+# A power cut leaves files of a package empty. rpm takes an empty configuration file, and the unit is one, for the
+# operator's own and keeps it; systemd takes it for masked.
+drop_emptied() {
+    rpm -qcp --nodigest --nosignature "$1" 2>/dev/null | while read -r file; do
+        [ ! -f "$file" ] || [ -s "$file" ] || rm -f "$file"
     done
 }
 

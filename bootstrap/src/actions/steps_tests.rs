@@ -205,7 +205,7 @@ fn a_locked_zypper_fails_and_a_key_that_it_does_not_know_is_left_to_rpm() {
     );
     let lines: Vec<_> = said.lines().map(str::to_owned).collect();
     assert!(apply::hint(crate::events::Step::Install, &lines).contains("another package manager"));
-    assert!(!stage.calls().iter().any(|call| call.starts_with("rpm")));
+    assert!(!stage.calls().iter().any(|call| call.starts_with("rpm -U")));
 
     stage.program("zypper", "echo 'Header V4 RSA/SHA256 Signature, key ID 1234: NOKEY'; exit 4");
     assert_eq!(stage.run(&[install(PackageTool::Zypper)], &PACKAGED).0, Some(0));
@@ -231,6 +231,21 @@ fn whoever_holds_rpms_database_is_named_and_waited_for_with_a_limit() {
 
     drop(lock);
     assert_eq!(stage.run(&[install(PackageTool::Rpm)], &PACKAGED).0, Some(0));
+}
+
+#[test]
+fn configuration_files_that_a_power_cut_emptied_are_not_kept_as_the_operators_own() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program(
+        "rpm",
+        "[ \"$1\" != -qcp ] || printf '%s\\n' \"$stage/unit\" \"$stage/edited\" \"$stage/absent\"",
+    );
+    fs::write(stage.path("unit"), "").unwrap();
+    fs::write(stage.path("edited"), "[Service]\n").unwrap();
+    let (code, said) = stage.run(&[install(PackageTool::Rpm)], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!stage.path("unit").exists() && stage.path("edited").exists());
 }
 
 #[test]

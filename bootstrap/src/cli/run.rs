@@ -2,6 +2,7 @@
 
 mod backend;
 mod interrupts;
+mod sweep;
 
 use std::{
     collections::BTreeMap,
@@ -97,6 +98,9 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     told.await.ok();
     if let Some(trouble) = journal.trouble() {
         eprintln!("warning: {trouble}");
+    }
+    if !report.dry_run && !report.interrupted {
+        sweep::strays(&journal, file, &planes).await;
     }
     print(&report, &args, file, no_color);
     Ok(exit_of(&report))

@@ -179,8 +179,8 @@ fn agent(answer: &Answer<'_>) -> Agent {
     match state {
         PackageState::Absent => Agent::Absent,
         PackageState::Broken => Agent::Broken,
-        // An empty program exits with 0, whatever it is told to do.
-        PackageState::Installed(_) if answer.get("package.binary").is_some() => Agent::Broken,
+        // An empty program exits with 0, whatever it is told to do; an empty unit is a masked one.
+        PackageState::Installed(_) if answer.get("package.files").is_some() => Agent::Broken,
         PackageState::Installed(version) => Agent::Installed(version),
     }
 }
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(agent("dpkg.agent=half-configured 3.3.987.0-1"), Agent::Broken);
         assert_eq!(agent("dpkg.agent=config-files 3.3.987.0-1"), Agent::Absent);
         assert_eq!(agent("rpm.agent|3.3.987.0"), installed);
-        assert_eq!(agent("rpm.agent|3.3.987.0\npackage.binary=missing"), Agent::Broken);
+        assert_eq!(agent("rpm.agent|3.3.987.0\npackage.files=damaged"), Agent::Broken);
         assert_eq!(agent("rpm.agent|package amazon-ssm-agent is not installed"), Agent::Absent);
     }
 

@@ -60,8 +60,13 @@ if command -v rpm >/dev/null 2>&1; then
     say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
     rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
 fi
-# A power cut may have come between a package manager's database and the files.
-[ -s /usr/bin/amazon-ssm-agent ] || say package.binary missing
+# A power cut may have come between a package manager's database and the files, which are then empty.
+damaged=
+[ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
+for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
+    [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
+done
+[ -z "$damaged" ] || say package.files damaged
 for tool in dpkg dnf yum zypper rpm; do
     command -v $tool >/dev/null 2>&1 && say tool $tool
 done

@@ -1,7 +1,10 @@
 //! The ledger of activations: which of those that runs created are still there, though nobody needs
-//! them any more.
+//! them any more, and which may have registered a node that no host kept.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf, absolute},
+};
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -26,6 +29,17 @@ pub struct OpenActivation {
     pub why_left: Option<String>,
 }
 
+/// An activation whose nodes can be told apart: each is held by a host, or by none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsweptActivation {
+    /// `ActivationId`.
+    pub id: String,
+    /// The environment's name, as it was then.
+    pub environment: String,
+    /// Every node that a host was seen with since that run started.
+    pub held: BTreeSet<String>,
+}
+
 impl Journal {
     /// Activations to delete, the oldest first. Those of a run that lives, or may live on a machine or in a
     /// container that can't be seen from here, are not among them.
@@ -46,6 +60,42 @@ impl Journal {
             }
         }
         Ok(open)
+    }
+
+    /// Activations of an inventory's runs whose hosts have all been seen registered since, and whose nodes have not been
+    /// looked through for such as none of those hosts holds. A host that may have got the code and has not been seen since
+    /// (a connection lost on the way counts, whatever step was last heard of) may hold any of them, so it is waited for.
+    pub fn unswept_activations(&self, inventory: &Path) -> Result<Vec<UnsweptActivation>, JournalError> {
+        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
+        let sql = "SELECT a.id, a.environment, r.started FROM activations a JOIN runs r ON r.id = a.run \
+             WHERE a.swept IS NULL AND r.inventory = ?1 AND NOT EXISTS (\
+               SELECT 1 FROM hosts h WHERE h.run = a.run AND h.environment = a.environment \
+               AND coalesce(h.outcome, '') NOT IN ('unreachable', 'skipped') \
+               AND NOT (coalesce(h.outcome, '') = 'failed' \
+                        AND h.step IN ('queue', 'connect', 'observe', 'plan', 'fetch', 'upload')) \
+               AND NOT EXISTS (\
+                 SELECT 1 FROM hosts seen JOIN runs later ON later.id = seen.run \
+                 WHERE seen.name = h.name AND later.inventory = r.inventory AND later.started >= r.started \
+                 AND seen.outcome IN ('online', 'registered'))) \
+             ORDER BY a.created, a.id";
+        let rows = self.select(sql, [inventory.to_string_lossy()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        let held = "SELECT DISTINCT h.node FROM hosts h JOIN runs r ON r.id = h.run WHERE r.started >= ?1 \
+                    AND h.node IS NOT NULL AND h.outcome IN ('online', 'registered')";
+        let unswept = rows.into_iter().map(|(id, environment, started)| {
+            let held = self.select(held, [started], |row| row.get(0))?.into_iter().collect();
+            Ok(UnsweptActivation { id, environment, held })
+        });
+        unswept.collect()
+    }
+
+    /// Notes that an activation's nodes have been looked through.
+    pub fn mark_activation_swept(&self, id: &str, at: Timestamp) -> Result<(), JournalError> {
+        let result = self
+            .lock()
+            .execute("UPDATE activations SET swept = ? WHERE id = ?", params![at.as_millisecond(), id]);
+        self.named(result).map(drop)
     }
 
     /// Notes that an activation is gone; one that the journal does not know is no error.

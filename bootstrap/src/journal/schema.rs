@@ -14,10 +14,11 @@ const APPLICATION: i32 = 0x6274_7370;
 const BUSY: Duration = Duration::from_secs(3);
 
 /// The schema this program writes.
-pub(super) const KNOWN: u32 = 1;
+pub(super) const KNOWN: u32 = 2;
 
 /// Step `n` brings schema `n` to `n + 1`. Times are milliseconds since 1970, UTC.
-const MIGRATIONS: [&str; KNOWN as usize] = ["
+const MIGRATIONS: [&str; KNOWN as usize] = [
+    "
 CREATE TABLE runs (
     id          TEXT PRIMARY KEY,
     inventory   TEXT NOT NULL,
@@ -70,7 +71,12 @@ CREATE TABLE activations (
     why_left      TEXT
 ) STRICT;
 CREATE INDEX activations_by_run ON activations (run);
-"];
+",
+    "
+ALTER TABLE activations ADD COLUMN swept INTEGER;
+UPDATE activations SET swept = created;
+",
+];
 
 /// Opens the file and brings it to [`KNOWN`].
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {

@@ -24,6 +24,8 @@ pub(crate) enum Operation {
     DeleteActivation,
     Activations,
     Nodes,
+    NodesOf,
+    Deregister,
     Tags,
     SetTags,
 }
@@ -35,6 +37,8 @@ pub(crate) enum Call {
     DeleteActivation(ActivationId),
     Activations,
     Nodes(Vec<ManagedNodeId>),
+    NodesOf(ActivationId),
+    Deregister(ManagedNodeId),
     Tags(ManagedNodeId),
     SetTags(ManagedNodeId, Tags),
 }
@@ -46,6 +50,8 @@ impl Call {
             Self::DeleteActivation(_) => Operation::DeleteActivation,
             Self::Activations => Operation::Activations,
             Self::Nodes(_) => Operation::Nodes,
+            Self::NodesOf(_) => Operation::NodesOf,
+            Self::Deregister(_) => Operation::Deregister,
             Self::Tags(_) => Operation::Tags,
             Self::SetTags(..) => Operation::SetTags,
         }
@@ -76,6 +82,18 @@ struct Node {
     tags: Tags,
     /// From then on its agent pings.
     online_from: Option<Instant>,
+}
+
+impl Node {
+    /// What SSM says of it at this time.
+    fn seen(&self, now: Timestamp) -> NodeRecord {
+        match self.online_from {
+            Some(from) if from <= Instant::now() => {
+                NodeRecord { ping: PingStatus::Online, last_ping: Some(now), ..self.record.clone() }
+            }
+            _ => self.record.clone(),
+        }
+    }
 }
 
 /// What the clock of AWS shows when a fake is made: 2026-01-01T00:00:00Z.
@@ -269,14 +287,20 @@ impl ControlPlane for FakeControlPlane {
     async fn nodes(&self, ids: &[ManagedNodeId]) -> Result<Vec<NodeRecord>, SsmError> {
         self.called(Call::Nodes(ids.to_vec())).await?;
         let (now, state) = (self.now(), self.lock());
-        let known = ids.iter().filter_map(|id| state.nodes.get(id));
-        let records = known.map(|node| match node.online_from {
-            Some(from) if from <= Instant::now() => {
-                NodeRecord { ping: PingStatus::Online, last_ping: Some(now), ..node.record.clone() }
-            }
-            _ => node.record.clone(),
-        });
-        Ok(records.collect())
+        Ok(ids.iter().filter_map(|id| state.nodes.get(id)).map(|node| node.seen(now)).collect())
+    }
+
+    async fn nodes_of(&self, activation: &ActivationId) -> Result<Vec<NodeRecord>, SsmError> {
+        self.called(Call::NodesOf(activation.clone())).await?;
+        let (now, state) = (self.now(), self.lock());
+        let of = |node: &&Node| node.record.activation_id.as_deref() == Some(activation.as_str());
+        Ok(state.nodes.values().filter(of).map(|node| node.seen(now)).collect())
+    }
+
+    async fn deregister(&self, id: &ManagedNodeId) -> Result<(), SsmError> {
+        self.called(Call::Deregister(id.clone())).await?;
+        self.forget_node(id);
+        Ok(())
     }
 
     async fn tags(&self, id: &ManagedNodeId) -> Result<Tags, SsmError> {

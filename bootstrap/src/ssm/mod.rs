@@ -7,6 +7,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod id;
+mod strays;
 mod verifier;
 
 use std::{future::Future, time::Duration};
@@ -23,6 +24,7 @@ pub use self::{
     aws::{AwsControlPlane, ConnectError},
     error::{FailureKind, SsmError},
     id::{ActivationId, InvalidActivationId, InvalidManagedNodeId, ManagedNodeId},
+    strays::remove_strays,
     verifier::{StillOffline, Verifier, WhyOffline},
 };
 use crate::inventory::Tags;
@@ -46,6 +48,15 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// What SSM knows of these nodes, in no particular order; a node it does not know is absent.
     fn nodes(&self, ids: &[ManagedNodeId]) -> impl Future<Output = Result<Vec<NodeRecord>, SsmError>> + Send;
+
+    /// Every node that registered with an activation.
+    fn nodes_of(
+        &self,
+        activation: &ActivationId,
+    ) -> impl Future<Output = Result<Vec<NodeRecord>, SsmError>> + Send;
+
+    /// Deregisters a node; one that SSM does not know is no error.
+    fn deregister(&self, id: &ManagedNodeId) -> impl Future<Output = Result<(), SsmError>> + Send;
 
     /// The tags of a node.
     fn tags(&self, id: &ManagedNodeId) -> impl Future<Output = Result<Tags, SsmError>> + Send;

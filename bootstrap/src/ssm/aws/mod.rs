@@ -87,7 +87,8 @@ impl ControlPlane for AwsControlPlane {
         let mut records = Vec::new();
         let mut batches: Vec<&[ManagedNodeId]> = ids.chunks(NODES_PER_REQUEST).collect();
         while let Some(batch) = batches.pop() {
-            match self.nodes_of_batch(batch).await {
+            let ids = batch.iter().map(|id| id.as_str().to_owned()).collect();
+            match self.nodes_with("InstanceIds", ids).await {
                 Ok(found) => records.extend(found),
                 // One unknown id spoils the answer for all, and the answer doesn't say which.
                 Err(error) if error.code.as_deref() == Some("InvalidInstanceId") => {
@@ -100,6 +101,18 @@ impl ControlPlane for AwsControlPlane {
             }
         }
         Ok(records)
+    }
+
+    async fn nodes_of(&self, activation: &ActivationId) -> Result<Vec<NodeRecord>, SsmError> {
+        self.nodes_with("ActivationIds", vec![activation.to_string()]).await
+    }
+
+    async fn deregister(&self, id: &ManagedNodeId) -> Result<(), SsmError> {
+        let answer = self.client.deregister_managed_instance().instance_id(id.as_str()).send().await;
+        match answer.map_err(|error| self.place.failure("DeregisterManagedInstance", &error)) {
+            Err(error) if error.code.as_deref() == Some("InvalidInstanceId") => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 
     async fn tags(&self, id: &ManagedNodeId) -> Result<Tags, SsmError> {
@@ -132,11 +145,11 @@ impl ControlPlane for AwsControlPlane {
 }
 
 impl AwsControlPlane {
-    async fn nodes_of_batch(&self, ids: &[ManagedNodeId]) -> Result<Vec<NodeRecord>, SsmError> {
+    async fn nodes_with(&self, key: &str, values: Vec<String>) -> Result<Vec<NodeRecord>, SsmError> {
         let operation = "DescribeInstanceInformation";
         let wanted = InstanceInformationStringFilter::builder()
-            .key("InstanceIds")
-            .set_values(Some(ids.iter().map(|id| id.as_str().to_owned()).collect()))
+            .key(key)
+            .set_values(Some(values))
             .build()
             .map_err(|error| self.place.surprise(operation, error))?;
         let mut pages = self
@@ -147,7 +160,7 @@ impl AwsControlPlane {
             .page_size(PAGE)
             .items()
             .send();
-        let mut records = Vec::with_capacity(ids.len());
+        let mut records = Vec::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| self.place.failure(operation, &error))?;
             let record = node_record(item).map_err(|error| self.place.surprise(operation, error))?;

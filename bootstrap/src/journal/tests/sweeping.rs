@@ -1,0 +1,92 @@
+//! Which activations' nodes may be looked through for such as no host holds.
+
+use super::*;
+use crate::report::{HostReport, Outcome};
+
+const FIRST: &str = "20261122T103105Z-0001";
+const SECOND: &str = "20261122T113105Z-0002";
+const NODE: &str = "mi-0123456789abcdef0";
+
+/// A run that starts at `second`, creates an activation if it is given, and ends each host as said.
+fn run(
+    journal: &Journal,
+    id: &str,
+    second: i64,
+    activation: Option<&str>,
+    hosts: &[(&str, Option<HostReport>)],
+) {
+    let inventoried: Vec<_> = hosts.iter().map(|(name, _)| (*name, "dev")).collect();
+    let Event::RunStarted { inventory, hosts: named, dry_run, .. } = story::start(&inventoried) else {
+        panic!()
+    };
+    let mut reader = journal.reader();
+    tell(
+        &mut reader,
+        second,
+        &Event::RunStarted { run: RunId::from_text(id), inventory, hosts: named, dry_run },
+    );
+    if let Some(activation) = activation {
+        tell(&mut reader, second, &story::created(activation));
+    }
+    for report in hosts.iter().filter_map(|(_, report)| report.clone()) {
+        tell(&mut reader, second, &Event::HostDone(report));
+    }
+}
+
+fn ended(host: &str, outcome: Outcome, node: Option<&str>) -> HostReport {
+    HostReport { node: node.map(str::to_owned), ..sample::host(host, "dev", outcome) }
+}
+
+fn failed(host: &str, step: Step) -> HostReport {
+    let (why, hint) = ("the connection was lost".to_owned(), "run again".to_owned());
+    ended(host, Outcome::Failed { step, why, lines: Vec::new(), hint }, None)
+}
+
+fn online(host: &str, node: &str) -> HostReport {
+    ended(host, Outcome::Online { changed: true }, Some(node))
+}
+
+fn unswept(journal: &Journal) -> Vec<(String, Vec<String>)> {
+    let found = journal.unswept_activations(Path::new("/etc/fleet/hosts.toml")).unwrap();
+    found.into_iter().map(|left| (left.id, left.held.into_iter().collect())).collect()
+}
+
+#[test]
+fn an_activation_whose_hosts_are_all_seen_is_swept_once() {
+    let (_directory, _path, journal) = fresh();
+    let unreachable = Outcome::Unreachable { why: "no route".to_owned(), hint: "look".to_owned() };
+    let hosts = [
+        ("deb-1", Some(online("deb-1", NODE))),
+        ("deb-2", Some(failed("deb-2", Step::Upload))),
+        ("deb-3", Some(ended("deb-3", unreachable, None))),
+    ];
+    run(&journal, FIRST, 0, Some(ACTIVATION), &hosts);
+    assert_eq!(unswept(&journal), [(ACTIVATION.to_owned(), vec![NODE.to_owned()])]);
+    assert_eq!(journal.unswept_activations(Path::new("/etc/fleet/other.toml")).unwrap(), []);
+    journal.mark_activation_swept(ACTIVATION, story::at(9)).unwrap();
+    assert_eq!(unswept(&journal), []);
+}
+
+#[test]
+fn a_host_that_may_have_got_the_code_is_waited_for_until_it_is_seen_registered() {
+    for first in [Some(failed("deb-1", Step::Install)), Some(failed("deb-1", Step::Register)), None] {
+        let (_directory, _path, journal) = fresh();
+        run(&journal, FIRST, 0, Some(ACTIVATION), &[("deb-1", first)]);
+        assert_eq!(unswept(&journal), [], "it may hold any node of it");
+        run(&journal, SECOND, 60, None, &[("deb-1", Some(failed("deb-1", Step::Connect)))]);
+        assert_eq!(unswept(&journal), [], "nobody has seen its vault yet");
+        run(&journal, "20261122T123105Z-0003", 90, None, &[("deb-1", Some(online("deb-1", NODE)))]);
+        assert_eq!(unswept(&journal), [(ACTIVATION.to_owned(), vec![NODE.to_owned()])]);
+    }
+}
+
+#[test]
+fn activations_of_an_older_journal_are_not_looked_through() {
+    let (_directory, path, journal) = fresh();
+    run(&journal, FIRST, 0, Some(ACTIVATION), &[("deb-1", Some(online("deb-1", NODE)))]);
+    drop(journal);
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch("ALTER TABLE activations DROP COLUMN swept; PRAGMA user_version = 1").unwrap();
+    drop(older);
+    assert_eq!(unswept(&Journal::open(&path).unwrap()), []);
+}
