@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every test, the fast ones first. --fast leaves out what needs QEMU; BOOTSTRAP_HIL_SET=full or heavy runs more of that.
+# Every test, the fast ones first. --fast leaves out what needs QEMU; BOOTSTRAP_HIL_SET=full runs all of
+# that, BOOTSTRAP_HIL_SET=heavy also a hundred power cuts, and thirty on ARM.
 # Ends with a line that counts what ran.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,7 +37,10 @@ machines() {
     hil=$CARGO_TARGET_DIR/debug/hil
     if [ -n "${BOOTSTRAP_HIL_SET-}" ]; then
         step 'static binaries for the machines' tools/dist.sh --tests &&
-            step 'scenarios on all machines' counted "$hil" run --set "$BOOTSTRAP_HIL_SET" --results target/hil
+            step 'scenarios on all machines' counted "$hil" run --results target/hil || return
+        [ "$BOOTSTRAP_HIL_SET" = heavy ] || return 0
+        step 'power cuts' counted "$hil" run --scenario power-cut --machine x86_64 --machine x86_64-rpm --repeat 50 --results target/hil-cuts &&
+            step 'power cuts on ARM' counted "$hil" run --scenario power-cut --machine aarch64 --repeat 30 --results target/hil-cuts-arm
     else
         step 'scenarios on machines' counted "$hil" run --set core --machine x86_64 --machine x86_64-rpm --results target/hil
     fi

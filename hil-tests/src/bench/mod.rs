@@ -10,6 +10,7 @@ mod record;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rand::SeedableRng as _;
@@ -47,6 +48,7 @@ pub struct Bench {
     logs: Vec<(&'static str, PathBuf, u64)>,
     seed: u64,
     runs: u32,
+    undisturbed: Option<Duration>,
 }
 
 impl Bench {
@@ -83,6 +85,19 @@ impl Bench {
     #[must_use]
     pub fn random(&self) -> StdRng {
         StdRng::seed_from_u64(self.seed)
+    }
+
+    /// How long a run over this bare machine takes when nothing happens, if that was measured.
+    #[must_use]
+    pub fn undisturbed(&self) -> Option<Duration> {
+        self.undisturbed
+    }
+
+    /// Measures it. The machine is a managed node afterwards.
+    pub async fn measure_undisturbed(&mut self) -> Result<Duration> {
+        let begin = Instant::now();
+        self.enrol().await?.expect_code(0)?;
+        Ok(*self.undisturbed.insert(begin.elapsed()))
     }
 
     /// Notes in the timeline that something happens now.

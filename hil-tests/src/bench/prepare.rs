@@ -91,6 +91,7 @@ impl Bench {
             logs: Vec::new(),
             seed: 0,
             runs: 0,
+            undisturbed: None,
         })
     }
 

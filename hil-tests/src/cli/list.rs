@@ -37,7 +37,6 @@ fn text() -> String {
         let set = match scenario.set {
             Set::Core => "core",
             Set::Full => "full",
-            Set::Heavy => "heavy",
         };
         let _ = writeln!(out, "  {:<27}{set:<6} {}", scenario.name, scenario.summary);
         let _ = writeln!(out, "  {:<27}{:<6} on {}", "", "", machines.join(", "));

@@ -56,10 +56,8 @@ pub enum On {
 pub enum Set {
     /// What every change must pass.
     Core,
-    /// Everything that takes minutes.
+    /// Everything.
     Full,
-    /// What takes hours too.
-    Heavy,
 }
 
 /// A scenario, and what it needs.
@@ -116,12 +114,6 @@ impl Scenario {
 
     const fn core(mut self) -> Self {
         self.set = Set::Core;
-        self
-    }
-
-    const fn heavy(mut self, limit: Duration) -> Self {
-        self.set = Set::Heavy;
-        self.limit = limit;
         self
     }
 

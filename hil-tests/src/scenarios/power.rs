@@ -4,16 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rand::Rng as _;
-use rand::rngs::StdRng;
 
 use crate::bench::{Bench, Ending, HOST};
 use crate::machine::wait_for_ssh;
 
 /// A boot takes 30 s on an idle machine and minutes on one that is busy.
 const BOOT_LIMIT: Duration = Duration::from_mins(15);
-/// Cuts of the long scenario, as many as the requirement names for each architecture.
-const CUTS_ON_X86: u32 = 100;
-const CUTS_ELSEWHERE: u32 = 30;
 
 /// Cuts the power `after` this time, or when the run has ended before; then the next run must converge.
 async fn cut_and_converge(bench: &mut Bench, after: Duration) -> Result<()> {
@@ -40,22 +36,17 @@ async fn cut(bench: &mut Bench, started: crate::bench::Started) -> Result<()> {
 }
 
 pub(super) async fn at_random(bench: &mut Bench) -> Result<()> {
-    let whole = undisturbed(bench).await?;
-    let after = choose(&mut bench.random(), whole);
+    // Measured once for a machine, so that moments are spread over all of a run there.
+    let whole = if let Some(whole) = bench.undisturbed() {
+        whole
+    } else {
+        let whole = bench.measure_undisturbed().await?;
+        bench.start_over().await?;
+        whole
+    };
+    let after = whole.mul_f64(bench.random().random_range(0.02..1.0));
     bench.mark(format!("the power will go after {} ms of {}", after.as_millis(), whole.as_millis()));
-    bench.start_over().await?;
     cut_and_converge(bench, after).await
-}
-
-/// How long a run takes on this machine when nothing happens, so that moments are spread over all of it.
-async fn undisturbed(bench: &mut Bench) -> Result<Duration> {
-    let begin = Instant::now();
-    bench.enrol().await?.expect_code(0)?;
-    Ok(begin.elapsed())
-}
-
-fn choose(random: &mut StdRng, whole: Duration) -> Duration {
-    whole.mul_f64(random.random_range(0.02..1.0))
 }
 
 /// One cut for each action that a dry run announces, a random moment after the sign that it has begun.
@@ -121,23 +112,4 @@ impl Sign {
         }
         Ok(())
     }
-}
-
-pub(super) async fn many(bench: &mut Bench) -> Result<()> {
-    let cuts = if bench.kind().arch == targets::Arch::X86_64 { CUTS_ON_X86 } else { CUTS_ELSEWHERE };
-    let whole = undisturbed(bench).await?;
-    let mut random = bench.random();
-    for number in 1..=cuts {
-        let after = choose(&mut random, whole);
-        bench.mark(format!(
-            "cut {number} of {cuts}, after {} ms of {}",
-            after.as_millis(),
-            whole.as_millis()
-        ));
-        bench.start_over().await?;
-        let told = || format!("power cut {number} of {cuts}, after {} ms", after.as_millis());
-        cut_and_converge(bench, after).await.with_context(told)?;
-        bench.check_invariants(Ending::Enrolled).await.with_context(told)?;
-    }
-    Ok(())
 }

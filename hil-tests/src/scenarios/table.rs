@@ -1,7 +1,5 @@
 //! Which scenarios there are, what each shows, and what each needs: the one place where they are all seen together.
 
-use std::time::Duration;
-
 use super::{
     On, Scenario, adoption, clocks, in_the_guest, main_job, mistakes, networks, packages, power, rehearsal,
     scenario, secrets, trouble,
@@ -254,14 +252,6 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .needs(&[Ability::PowerCut])
     .on(On::Formats),
-    scenario(
-        "power-cuts",
-        "the power goes at a hundred random moments (30 on ARM), one after the other",
-        run!(power::many),
-    )
-    .heavy(Duration::from_hours(4))
-    .needs(&[Ability::PowerCut, Ability::Snapshots])
-    .on(On::Only(&["x86_64", "aarch64"])),
 ];
 
 #[cfg(test)]
