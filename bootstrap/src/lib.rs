@@ -18,5 +18,7 @@ pub mod journal;
 pub mod packages;
 pub mod plan;
 pub mod report;
+pub mod selection;
 pub mod ssh;
 pub mod ssm;
+mod wildcard;

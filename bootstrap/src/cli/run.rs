@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     io::{IsTerminal, stderr, stdout},
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -25,9 +26,10 @@ use crate::{
     events::{Event, Events, RunId},
     failure::{Exit, Failure, with_sources},
     fleet::{self, Claims, Run, Site},
-    inventory::{Environment, EnvironmentName, Inventory},
+    inventory::{Environment, EnvironmentName, HostSpec, Inventory},
     journal::Journal,
     report::{FleetReport, json, table},
+    selection::{InvalidShard, Selection, Shard, Term},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
 };
@@ -44,6 +46,14 @@ pub(super) struct Args {
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
     #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
     inventory: Option<PathBuf>,
+    /// Only these hosts: names, groups or environments, `*` standing for anything; `!NAME` takes away, `@failed` are
+    /// those that were not good in the last run
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
+    limit: Vec<Term>,
+    /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and
+    /// Kubernetes Indexed Jobs; `none` for all
+    #[arg(long, value_name = "K/N")]
+    shard: Option<ShardWish>,
     /// Connect, look and print what would be done on each host; change nothing, on hosts or in AWS
     #[arg(long)]
     dry_run: bool,
@@ -60,13 +70,29 @@ pub(super) struct Args {
     places: Places,
 }
 
+/// What is said of shards.
+#[derive(Clone, Copy, Debug)]
+enum ShardWish {
+    Whole,
+    Part(Shard),
+}
+
+impl FromStr for ShardWish {
+    type Err = InvalidShard;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" { Ok(Self::Whole) } else { text.parse().map(Self::Part) }
+    }
+}
+
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let Some(file) = &args.inventory else {
         return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
     };
-    let inventory = load(file)?;
-    let keys = load_keys(&inventory, args.passphrase_fd)?;
+    let mut inventory = load(file)?;
     let journal = open_journal(&args.places)?;
+    inventory.hosts = select(&args, &inventory, &journal)?;
+    let keys = load_keys(&inventory, args.passphrase_fd)?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
@@ -104,6 +130,37 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     }
     print(&report, &args, file, no_color);
     Ok(exit_of(&report))
+}
+
+/// The hosts that this run is about.
+fn select(args: &Args, inventory: &Inventory, journal: &Journal) -> Result<Vec<Arc<HostSpec>>, Failure> {
+    let shard = match args.shard {
+        Some(ShardWish::Whole) => None,
+        Some(ShardWish::Part(shard)) => Some(shard),
+        None => {
+            let found = Shard::of_engine(|name| std::env::var(name).ok())
+                .map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
+            found.map(|(shard, engine)| {
+                eprintln!("shard {shard}, as {engine} says; `--shard none` for the whole inventory");
+                shard
+            })
+        }
+    };
+    let selection = Selection { terms: args.limit.clone(), shard };
+    let failed = if selection.wants_failed() {
+        journal
+            .failed_hosts(&inventory.path)
+            .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?
+    } else {
+        None
+    };
+    let hosts = selection
+        .of(inventory, failed.as_ref())
+        .map_err(|error| Failure::new(Exit::Usage, &error).hint(error.hint()))?;
+    if hosts.len() < inventory.hosts.len() {
+        eprintln!("{} of {} hosts are selected", hosts.len(), inventory.hosts.len());
+    }
+    Ok(hosts)
 }
 
 /// Everything that can keep a run from starting happens here, before its first event.

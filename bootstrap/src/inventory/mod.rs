@@ -33,6 +33,7 @@ use std::path::Path;
 
 pub use files::{Base, operator};
 pub use model::*;
+pub(crate) use problems::did_you_mean;
 pub use problems::{Place, Problem, Problems};
 pub use schema::schema;
 

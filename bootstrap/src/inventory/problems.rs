@@ -225,7 +225,7 @@ impl<'a> Findings<'a> {
 }
 
 /// "did you mean `port`?", if one of the candidates is close.
-pub(super) fn did_you_mean<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn did_you_mean<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let length = text.chars().count();
     let limit = if length < 3 { 0 } else { (length / 3).max(1) };
     candidates

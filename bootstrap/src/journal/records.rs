@@ -1,7 +1,11 @@
 //! What the journal knows of past runs. Names are texts here: they are those of an inventory that
 //! may since have changed, so they stand for nothing in the one at hand.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf, absolute},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row};
@@ -162,6 +166,21 @@ impl Journal {
                 execs: row.get(9)?,
             })
         })
+    }
+
+    /// The hosts that were not Online at the end of an inventory's last run that was meant to change something; none if
+    /// there was no such run, or none that is over.
+    pub fn failed_hosts(&self, inventory: &Path) -> Result<Option<BTreeSet<String>>, JournalError> {
+        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
+        let sql = format!(
+            "{RUNS} WHERE r.inventory = ? AND NOT r.dry_run GROUP BY r.id ORDER BY r.started DESC, r.id DESC LIMIT 9"
+        );
+        let here = Process::current();
+        let runs = self.select(&sql, [inventory.to_string_lossy()], |row| run(row, &here))?;
+        let Some(last) = runs.into_iter().find(|run| run.ending != Ending::Running) else { return Ok(None) };
+        let sql = "SELECT name FROM hosts WHERE run = ? AND coalesce(outcome, '') <> 'online'";
+        let failed = self.select(sql, [last.id.as_str()], |row| row.get(0))?;
+        Ok(Some(failed.into_iter().collect()))
     }
 
     /// What was done to a host in a run, in order.

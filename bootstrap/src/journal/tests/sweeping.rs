@@ -90,3 +90,16 @@ fn activations_of_an_older_journal_are_not_looked_through() {
     drop(older);
     assert_eq!(unswept(&Journal::open(&path).unwrap()), []);
 }
+
+#[test]
+fn those_that_failed_are_of_the_last_run_that_is_over() {
+    let (_directory, path, journal) = fresh();
+    let inventory = Path::new("/etc/fleet/hosts.toml");
+    assert_eq!(journal.failed_hosts(inventory).unwrap(), None);
+    run(&journal, FIRST, 0, None, &[("deb-1", Some(online("deb-1", NODE))), ("deb-2", None)]);
+    assert_eq!(journal.failed_hosts(inventory).unwrap(), None, "it is at work");
+    let other = Connection::open(&path).unwrap();
+    other.execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
+    assert_eq!(journal.failed_hosts(inventory).unwrap(), Some(["deb-2".to_owned()].into()));
+    assert_eq!(journal.failed_hosts(Path::new("/etc/fleet/other.toml")).unwrap(), None);
+}

@@ -6,6 +6,8 @@ use hmac::{Hmac, Mac};
 use russh::keys::PublicKey;
 use sha1::Sha1;
 
+use crate::wildcard::matches;
+
 /// What a line says about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Marker {
@@ -98,33 +100,6 @@ impl Names {
 pub(super) fn lookup_name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == 22 { host } else { format!("[{host}]:{port}") }
-}
-
-/// Shell-like matching with `*` and `?` only: `[` is literal, for the sake of ports.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    // Where the last `*` was, and what it has swallowed so far.
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(byte) = name.get(seen) {
-        match (pattern.get(at), star) {
-            (Some(b'*'), _) => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            (Some(wanted), _) if *wanted == b'?' || wanted == byte => {
-                at += 1;
-                seen += 1;
-            }
-            (_, Some((star_at, swallowed))) => {
-                star = Some((star_at, swallowed + 1));
-                at = star_at + 1;
-                seen = swallowed + 1;
-            }
-            (_, None) => return false,
-        }
-    }
-    pattern.iter().skip(at).all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
