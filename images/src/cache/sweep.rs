@@ -15,6 +15,8 @@ pub struct Keep {
     pub recipes: Vec<(String, String)>,
     /// Digests of the twins of those recipes.
     pub twins: Vec<String>,
+    /// Digests of the ready-made images that those recipes name.
+    pub downloads: Vec<String>,
 }
 
 /// What a sweep did.
@@ -29,8 +31,8 @@ pub struct Swept {
 }
 
 impl Cache {
-    /// Deletes every image that `keep` does not name, then twins, packages and leavings that belong to none of those
-    /// that stay. Of several images of one recipe, made with other input files, the newest stays.
+    /// Deletes every image that `keep` does not name, then twins, packages, downloads and leavings that belong to
+    /// none of those that stay. Of several images of one recipe, made with other input files, the newest stays.
     pub fn sweep(&self, keep: &Keep) -> Result<Swept, CacheError> {
         let mut swept = Swept::default();
         let mut staying: Vec<Stored> = Vec::new();
@@ -48,6 +50,11 @@ impl Cache {
         };
         for path in entries(&self.directory.join("images")) {
             if name_of(&path).starts_with('.') {
+                delete(&path, &mut swept)?;
+            }
+        }
+        for path in entries(&self.directory.join("downloads")) {
+            if !keep.downloads.iter().any(|digest| name_of(&path) == digest) {
                 delete(&path, &mut swept)?;
             }
         }
@@ -150,7 +157,11 @@ mod tests {
     }
 
     fn keep(recipe_hash: &str) -> Keep {
-        Keep { recipes: vec![("debian".to_owned(), recipe_hash.to_owned())], twins: vec![HASH.to_owned()] }
+        Keep {
+            recipes: vec![("debian".to_owned(), recipe_hash.to_owned())],
+            twins: vec![HASH.to_owned()],
+            downloads: vec!["0f".to_owned()],
+        }
     }
 
     #[test]
@@ -201,6 +212,19 @@ mod tests {
         gone.sort_unstable();
         assert_eq!(gone, ["bookworm-ffffffffffffffff.tar", "sudo_1.8_amd64.deb"]);
         assert!(files.iter().all(|file| debs.join(file).exists()));
+    }
+
+    #[test]
+    fn a_download_that_a_recipe_names_stays_and_another_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let downloads = directory.path().join("downloads");
+        fs::create_dir(&downloads).unwrap();
+        for name in ["0f", "1f"] {
+            fs::write(downloads.join(name), "disk").unwrap();
+        }
+        let swept = Cache::at(directory.path().to_owned()).sweep(&keep("new")).unwrap();
+        assert_eq!(swept.deleted, [(downloads.join("1f"), 4)]);
+        assert!(downloads.join("0f").exists());
     }
 
     #[test]

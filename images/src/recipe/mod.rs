@@ -2,11 +2,16 @@
 //! any tool runs.
 
 mod check;
+mod cloud;
+mod parts;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use self::cloud::{CloudImage, Sha256, Source};
+use self::parts::Parts;
 
 /// The recipes that come with this crate; `images/recipes/` is their home.
 const BUILTIN: [(&str, &str); 7] = [
@@ -57,20 +62,30 @@ pub enum RecipeError {
 pub struct Recipe {
     name: String,
     source: String,
-    parts: Parts,
+    summary: String,
+    machine: Machine,
+    users: Vec<User>,
+    origin: Origin,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parts {
-    name: String,
-    summary: String,
-    base: Base,
-    machine: Machine,
-    #[serde(default)]
-    users: Vec<User>,
-    #[serde(default)]
-    customize: Vec<Customize>,
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// It is made of packages. QEMU boots its kernel.
+    Packages(Packages),
+    /// It was made by somebody else. The firmware boots its disk.
+    Cloud(CloudImage),
+}
+
+/// An image that is made of packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packages {
+    /// The distribution's part.
+    pub base: Base,
+    /// How its kernel is booted.
+    pub boot: KernelBoot,
+    /// Scripts, in order.
+    pub customize: Vec<Customize>,
 }
 
 /// The distribution's part of an image.
@@ -98,15 +113,21 @@ impl Base {
 }
 
 /// What a machine must be to boot the image.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// What QEMU is to be: `pc`, `virt-aarch64`, `virt-armv7`, `raspi3b` or `raspi2b`.
     pub board: String,
+    /// Size of the disk in MiB; of the root file system, where that is all of it.
+    pub disk_mib: u32,
+    /// Memory in MiB, if it is not as much as the board has elsewhere.
+    pub memory_mib: Option<u32>,
+}
+
+/// How a kernel is booted without a bootloader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelBoot {
     /// File name of the kernel's device tree, for a board that does not bring its own.
     pub dtb: Option<String>,
-    /// Size of the root file system in MiB.
-    pub disk_mib: u32,
     /// Kernel modules between the firmware and the root disk.
     pub initrd_modules: Vec<String>,
     /// The kernel's command line.
@@ -178,8 +199,11 @@ impl Recipe {
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let parts: Parts = toml::from_str(text)
             .map_err(|source| RecipeError::Syntax { name: guess_name(text), message: source.to_string() })?;
-        check::check(&parts)?;
-        Ok(Self { name: parts.name.clone(), source: text.to_owned(), parts })
+        let (name, summary, users) = (parts.name.clone(), parts.summary.clone(), parts.users.clone());
+        let (machine, origin) = parts.split()?;
+        let recipe = Self { name, source: text.to_owned(), summary, machine, users, origin };
+        check::check(&recipe)?;
+        Ok(recipe)
     }
 
     /// Its name, which is also the first part of its image's directory.
@@ -197,37 +221,46 @@ impl Recipe {
     /// One line for humans.
     #[must_use]
     pub fn summary(&self) -> &str {
-        &self.parts.summary
+        &self.summary
     }
 
-    /// The distribution's part.
+    /// Where its image comes from.
     #[must_use]
-    pub fn base(&self) -> &Base {
-        &self.parts.base
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What its image is made of, if it is made of packages.
+    #[must_use]
+    pub fn packages(&self) -> Option<&Packages> {
+        match &self.origin {
+            Origin::Packages(packages) => Some(packages),
+            Origin::Cloud(_) => None,
+        }
+    }
+
+    /// The kernel's command line; none if the firmware boots the disk.
+    #[must_use]
+    pub fn append(&self) -> Option<&str> {
+        self.packages().map(|packages| packages.boot.append.as_str())
     }
 
     /// What a machine must be to boot it.
     #[must_use]
     pub fn machine(&self) -> &Machine {
-        &self.parts.machine
+        &self.machine
     }
 
     /// Logins.
     #[must_use]
     pub fn users(&self) -> &[User] {
-        &self.parts.users
+        &self.users
     }
 
     /// The password of a user that has one.
     #[must_use]
     pub fn password_of(&self, user: &str) -> Option<&str> {
-        self.parts.users.iter().find(|known| known.name == user)?.password.as_deref()
-    }
-
-    /// Scripts, in order.
-    #[must_use]
-    pub fn customize(&self) -> &[Customize] {
-        &self.parts.customize
+        self.users.iter().find(|known| known.name == user)?.password.as_deref()
     }
 }
 
