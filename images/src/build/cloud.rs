@@ -120,10 +120,9 @@ fn make(
     work: &Path,
     progress: Listener<'_>,
 ) -> Result<PathBuf, CloudError> {
-    let tools = [Step::Convert].map(|step| (step, tool::require(&["qemu-img"])));
-    for (step, found) in tools {
-        found.map_err(|source| CloudError::Tool { step, source })?;
-    }
+    let step = Step::Convert;
+    let failed = |source| CloudError::Tool { step, source };
+    tool::require(&["qemu-img"]).map_err(failed)?;
     let from = fetch(recipe, image, downloads, work, progress)?;
     let format = check(&from, recipe.machine().disk_mib)?;
     let finished = work.join("image");
@@ -134,9 +133,7 @@ fn make(
     let mut resize = Command::new("qemu-img");
     resize.args(["resize", "-q", "-f", "qcow2"]).arg(&disk).arg(format!("{}M", recipe.machine().disk_mib));
     for command in [&mut convert, &mut resize] {
-        let step = Step::Convert;
-        run_step(recipe.name(), step, "qemu-img", command, progress)
-            .map_err(|source| CloudError::Tool { step, source })?;
+        run_step(recipe.name(), step, "qemu-img", command, progress).map_err(failed)?;
     }
     record(recipe, &finished).map_err(|(path, error)| write_error(&path, error))?;
     Ok(finished)

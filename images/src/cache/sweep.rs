@@ -3,7 +3,11 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::stored::bytes_of;
 use super::{Cache, CacheError, Stored};
@@ -93,6 +97,15 @@ impl Cache {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        let disk = stored.image.disk();
+        let _disk = match lock_disk(&disk) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => {
+                swept.held.push(directory.to_owned());
+                return Ok(false);
+            }
+            Err(source) => return Err(CacheError::Io { action: "can't lock", path: disk, source }),
+        };
         let away = self.directory.join("images").join(format!(".deleted-{}-{}", stored.name, stored.hash));
         let cannot = |source| CacheError::Io { action: "can't delete", path: directory.to_owned(), source };
         fs::rename(directory, &away).map_err(cannot)?;
@@ -111,6 +124,17 @@ impl Cache {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+}
+
+/// A lock of the kind that QEMU has on every disk which it has open, be it under an overlay; `None` if some QEMU has it.
+/// So a machine needs nobody who holds its image: the guests of a lab outlive whoever switched them on.
+fn lock_disk(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options().read(true).write(true).open(path)?;
+    match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::ACCESS | Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -143,6 +167,8 @@ fn delete(path: &Path, swept: &mut Swept) -> Result<(), CacheError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
 
     const HASH: &str = "0123456789abcdef";
 
@@ -189,6 +215,40 @@ mod tests {
         assert!(!place.exists());
         let error = super::super::Image::at(place).hold().unwrap_err();
         assert!(matches!(error, CacheError::Io { .. } | CacheError::Deleted { .. }));
+    }
+
+    #[test]
+    fn an_image_under_an_overlay_that_qemu_has_open_stays_until_qemu_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "old");
+        let (disk, overlay) = (place.join("disk.qcow2"), directory.path().join("overlay"));
+        let create = |words: &[&str], path: &Path| {
+            let mut command = Command::new("qemu-img");
+            assert!(
+                command
+                    .args(["create", "-q", "-f", "qcow2"])
+                    .args(words)
+                    .arg(path)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        };
+        fs::remove_file(&disk).unwrap();
+        create(&["-o", "size=1M"], &disk);
+        create(&["-F", "qcow2", "-b", disk.to_str().unwrap()], &overlay);
+        let mut command = Command::new("qemu-io");
+        command.args(["-f", "qcow2"]).arg(&overlay).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut qemu = command.spawn().unwrap();
+        // Its prompt comes when the disks are open.
+        qemu.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let swept = cache.sweep(&keep("new")).unwrap();
+        assert!(swept.held.contains(&place) && disk.exists());
+        drop(qemu.stdin.take());
+        qemu.wait().unwrap();
+        cache.sweep(&keep("new")).unwrap();
+        assert!(!place.exists());
     }
 
     #[test]

@@ -281,6 +281,51 @@ mod tests {
     }
 
     #[test]
+    fn every_example_of_a_ready_made_image_says_what_to_fill_in_and_is_valid_then() {
+        let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/examples")).unwrap();
+        let paths: Vec<_> = examples.map(|entry| entry.unwrap().path()).collect();
+        assert!(!paths.is_empty());
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let with = |source: &str, sha256: &str| {
+                let text = text.replace("source = \"FILL IN", &format!("source = \"{source}"));
+                Recipe::parse(&text.replace("sha256 = \"FILL IN", &format!("sha256 = \"{sha256}")))
+            };
+            let (url, digest) = ("https://example.org/disk.qcow2", "0".repeat(64));
+            let error = with("FILL IN", &digest).unwrap_err().to_string();
+            assert!(error.contains("\"FILL IN\" is neither a URL"), "{error}");
+            let error = with(url, "FILL IN").unwrap_err().to_string();
+            assert!(error.contains("\"FILL IN\" is not 64 hexadecimal digits"), "{error}");
+            let recipe = with(url, &digest).unwrap();
+            assert_eq!(path.file_stem().unwrap(), recipe.name());
+            assert!(recipe.append().is_none() && recipe.packages().is_none());
+        }
+    }
+
+    #[test]
+    fn a_recipe_has_packages_or_a_ready_made_image_and_only_the_first_has_a_kernel() {
+        let cloud = format!(
+            "name = \"a\"\nsummary = \"\"\n[cloud]\nsource = \"/a\"\nsha256 = \"{}\"\n[machine]\nboard = \"pc\"\ndisk_mib = 1\n",
+            "0".repeat(64)
+        );
+        assert!(Recipe::parse(&cloud).is_ok());
+        let refused = |text: &str| Recipe::parse(text).unwrap_err().to_string();
+        assert!(refused(&format!("{cloud}append = \"quiet\"\n")).contains("has a kernel of its own"));
+        assert!(
+            refused(&cloud.replace("\"pc\"", "\"raspi3b\"").replace("= 1\n", "= 2\n"))
+                .contains("has no firmware")
+        );
+        let packages = Recipe::builtin("debian-12-amd64").unwrap();
+        let both = cloud.split_once("[machine]").unwrap().0.split_once("[cloud]").unwrap().1;
+        let both = packages.source().replace("[machine]", &format!("[cloud]{both}[machine]"));
+        assert!(refused(&both).contains("either [base] or [cloud]"));
+        assert!(
+            refused(&packages.source().replace("append", "# append"))
+                .contains("needs initrd_modules and append")
+        );
+    }
+
+    #[test]
     fn the_debian_host_has_a_user_whose_sudo_asks_and_one_whose_does_not() {
         let recipe = Recipe::builtin("debian-12-amd64").unwrap();
         let sudo: Vec<_> = recipe.users().iter().map(|user| (user.name.as_str(), user.sudo)).collect();
