@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod lab;
 pub mod machine;
 pub mod narration;
+pub mod own_image;
 mod private_file;
 mod process;
 pub mod report;

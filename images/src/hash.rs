@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use crate::build::Inputs;
-use crate::recipe::Recipe;
+use crate::recipe::{Packages, Recipe, User};
 use crate::scripts;
 
 /// Changes when the builder itself makes another image of the same parts.
@@ -27,7 +27,9 @@ impl ImageHash {
     /// Reads every input; fails with the name of the one that can't be read.
     pub(crate) fn of(recipe: &Recipe, inputs: &Inputs) -> Result<Self, (String, io::Error)> {
         let mut digest = Self::without_inputs(recipe);
-        customizations(&mut digest, recipe, inputs)?;
+        if let Some(packages) = recipe.packages() {
+            customizations(&mut digest, packages, inputs)?;
+        }
         Ok(Self::short(digest))
     }
 
@@ -41,7 +43,8 @@ impl ImageHash {
         let mut digest = Sha256::new();
         part(&mut digest, "builder", BUILDER.as_bytes());
         part(&mut digest, "recipe", recipe.source().as_bytes());
-        for (name, text) in scripts::of(recipe) {
+        // Nothing is run in a ready-made image, so no script makes another of it.
+        for (name, text) in recipe.packages().into_iter().flat_map(scripts::of) {
             part(&mut digest, name, text.as_bytes());
         }
         digest
@@ -49,22 +52,26 @@ impl ImageHash {
 
     /// The same of what goes into a root of this machine's architecture, whose other parts (kernel, board, name of the
     /// recipe) may differ: recipes of several architectures share it.
-    pub fn of_twin(recipe: &Recipe, inputs: &Inputs) -> Result<Self, (String, io::Error)> {
+    pub fn of_twin(
+        users: &[User],
+        packages: &Packages,
+        inputs: &Inputs,
+    ) -> Result<Self, (String, io::Error)> {
         let mut digest = Sha256::new();
         part(&mut digest, "builder", BUILDER.as_bytes());
-        part(&mut digest, "suite", recipe.base().suite.as_bytes());
-        part(&mut digest, "packages", recipe.base().packages.join(" ").as_bytes());
-        for user in recipe.users() {
+        part(&mut digest, "suite", packages.base.suite.as_bytes());
+        part(&mut digest, "packages", packages.base.packages.join(" ").as_bytes());
+        for user in users {
             part(&mut digest, &user.name, user.sudo.word().as_bytes());
             part(&mut digest, "password", user.password.as_deref().unwrap_or_default().as_bytes());
         }
-        for (name, text) in scripts::of_root(recipe) {
+        for (name, text) in scripts::of_root(packages) {
             part(&mut digest, name, text.as_bytes());
         }
-        for step in recipe.customize() {
+        for step in &packages.customize {
             part(&mut digest, &step.script, step.args.join("\0").as_bytes());
         }
-        customizations(&mut digest, recipe, inputs)?;
+        customizations(&mut digest, packages, inputs)?;
         Ok(Self::short(digest))
     }
 
@@ -77,8 +84,12 @@ impl ImageHash {
     }
 }
 
-fn customizations(digest: &mut Sha256, recipe: &Recipe, inputs: &Inputs) -> Result<(), (String, io::Error)> {
-    for name in recipe.customize().iter().filter_map(|step| step.input.as_deref()) {
+fn customizations(
+    digest: &mut Sha256,
+    packages: &Packages,
+    inputs: &Inputs,
+) -> Result<(), (String, io::Error)> {
+    for name in packages.customize.iter().filter_map(|step| step.input.as_deref()) {
         let content = inputs.read(name).map_err(|error| (name.to_owned(), error))?;
         part(digest, name, &content);
     }
@@ -125,7 +136,10 @@ mod tests {
 
     #[test]
     fn recipes_that_differ_in_architecture_and_kernel_share_a_twin_and_other_packages_do_not() {
-        let twin = |text: &str| ImageHash::of_twin(&Recipe::parse(text).unwrap(), &Inputs::new()).unwrap();
+        let twin = |text: &str| {
+            let recipe = Recipe::parse(text).unwrap();
+            ImageHash::of_twin(recipe.users(), recipe.packages().unwrap(), &Inputs::new()).unwrap()
+        };
         let source = |name: &str| Recipe::builtin(name).unwrap().source().to_owned();
         assert_eq!(twin(&source("debian-12-arm64")), twin(&source("debian-12-armhf")));
         assert_eq!(twin(&source("debian-12-arm64")), twin(&source("debian-12-mixed")));

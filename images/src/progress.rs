@@ -60,6 +60,8 @@ pub enum Step {
     Twin,
     /// Packages of another architecture are downloaded: `mmdebstrap`.
     Packages,
+    /// A ready-made image is downloaded, or read, and its digest compared.
+    Download,
     /// The root becomes a file system, and the initrd is packed: `mke2fs`, `cpio`.
     Disk,
     /// The file system becomes a sparse qcow2: `qemu-img`.
@@ -73,6 +75,7 @@ impl fmt::Display for Step {
             Self::Root => "packages and customization",
             Self::Twin => "twin of this machine's architecture",
             Self::Packages => "packages of the other architecture",
+            Self::Download => "ready-made image",
             Self::Disk => "file system and initrd",
             Self::Convert => "qcow2",
         })

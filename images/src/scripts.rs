@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::recipe::Recipe;
+use crate::recipe::Packages;
 
 /// A script's file name and text; `images/scripts/` is their home.
 pub(crate) type Script = (&'static str, &'static str);
@@ -42,19 +42,19 @@ pub(crate) fn exists(name: &str) -> bool {
 }
 
 /// The scripts that take part in a build: changing another one changes no image.
-pub(crate) fn of(recipe: &Recipe) -> impl Iterator<Item = Script> {
-    OF_EVERY_BUILD.into_iter().chain(of_root(recipe))
+pub(crate) fn of(packages: &Packages) -> impl Iterator<Item = Script> {
+    OF_EVERY_BUILD.into_iter().chain(of_root(packages))
 }
 
 /// Those of them that take part in making a root, with or without a kernel and a disk.
-pub(crate) fn of_root(recipe: &Recipe) -> impl Iterator<Item = Script> {
-    let named = |name: &str| recipe.customize().iter().any(|step| step.script == name);
+pub(crate) fn of_root(packages: &Packages) -> impl Iterator<Item = Script> {
+    let named = |name: &str| packages.customize.iter().any(|step| step.script == name);
     OF_EVERY_ROOT.into_iter().chain(OF_RECIPES.into_iter().filter(move |(name, _)| named(name)))
 }
 
-/// Writes the scripts of a recipe, executable, into `directory`, which must exist.
-pub(crate) fn write_all(recipe: &Recipe, directory: &Path) -> io::Result<()> {
-    for (name, text) in of(recipe) {
+/// Writes the scripts of a build, executable, into `directory`, which must exist.
+pub(crate) fn write_all(packages: &Packages, directory: &Path) -> io::Result<()> {
+    for (name, text) in of(packages) {
         let path = directory.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
@@ -65,6 +65,7 @@ pub(crate) fn write_all(recipe: &Recipe, directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Recipe;
 
     #[test]
     fn every_script_file_is_carried() {
@@ -81,7 +82,10 @@ mod tests {
 
     #[test]
     fn a_recipe_carries_only_the_customizations_it_names() {
-        let names = |recipe| of(&Recipe::builtin(recipe).unwrap()).map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |recipe| {
+            let recipe = Recipe::builtin(recipe).unwrap();
+            of(recipe.packages().unwrap()).map(|(name, _)| name).collect::<Vec<_>>()
+        };
         assert!(names("rpm-host-amd64").contains(&"rpm-only.sh"));
         assert!(!names("debian-12-amd64").contains(&"rpm-only.sh"));
         assert!(names("debian-12-amd64").contains(&"disk.sh"));

@@ -12,8 +12,9 @@ use thiserror::Error;
 const LAST_LINES: usize = 20;
 
 /// Debian's package for each tool.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("cpio", "cpio"),
+    ("curl", "curl"),
     ("depmod", "kmod"),
     ("lz4", "lz4"),
     ("mke2fs", "e2fsprogs"),
@@ -101,6 +102,20 @@ pub(crate) fn run(tool: &str, command: &mut Command, line: &mut dyn FnMut(&str))
     }
     let lines = Vec::from(last).join("\n");
     Err(ToolError::Failed { tool: tool.to_owned(), status, lines })
+}
+
+/// Runs a tool that answers in one go; its standard output.
+pub(crate) fn answer(tool: &str, command: &mut Command) -> Result<String, ToolError> {
+    command.env("PATH", search_path()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    let output = command.output().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => missing(tool),
+        _ => ToolError::Run { tool: tool.to_owned(), source },
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let lines = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(ToolError::Failed { tool: tool.to_owned(), status: output.status, lines })
 }
 
 fn missing(tool: &str) -> ToolError {

@@ -16,6 +16,7 @@ use crate::machine::board::{Board, BoardFile};
 use crate::machine::qemu::{FRESH, Template};
 use crate::machine::{Ability, Machine, wait_for_ssh, wait_until_booted};
 use crate::narration::Narration;
+use crate::own_image::OwnImage;
 use crate::scenarios::{Scenario, Start};
 use crate::wait::Deadline;
 
@@ -38,6 +39,8 @@ pub struct Stock {
     pub workshop: PathBuf,
     /// Real boards.
     pub boards: Vec<BoardFile>,
+    /// Images of the user's own.
+    pub images: Vec<OwnImage>,
     /// Where progress goes.
     pub narration: Narration,
     /// What keeps `images gc` away from the images of this run.
@@ -47,7 +50,10 @@ pub struct Stock {
 impl Stock {
     /// A machine of that kind in `directory`, switched on.
     async fn machine(&self, kind: &Kind, directory: &Path) -> Result<Box<dyn Machine>> {
-        let recipe = Recipe::builtin(kind.recipe)?;
+        self.machine_of(Recipe::builtin(kind.recipe)?, directory).await
+    }
+
+    async fn machine_of(&self, recipe: Recipe, directory: &Path) -> Result<Box<dyn Machine>> {
         let image = self.image(&recipe)?;
         let template = Template::get(&recipe, &image, &self.workshop, &self.narration).await?;
         let mut machine = template.copy_to(directory)?;
@@ -69,9 +75,12 @@ impl Bench {
     pub async fn open(name: &str, kind: &'static Kind, stock: Arc<Stock>, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("can't create {}", directory.display()))?;
         let place = directory.join("machine");
-        let machine: Box<dyn Machine> = match stock.boards.iter().find(|board| board.name == name) {
-            Some(board) => Box::new(Board::open(board, &place).await?),
-            None => stock.machine(kind, &place).await?,
+        let board = stock.boards.iter().find(|board| board.name == name);
+        let own = stock.images.iter().find(|own| own.recipe.name() == name);
+        let machine: Box<dyn Machine> = match (board, own) {
+            (Some(board), _) => Box::new(Board::open(board, &place).await?),
+            (None, Some(own)) => stock.machine_of(own.recipe.clone(), &place).await?,
+            (None, None) => stock.machine(kind, &place).await?,
         };
         let paths = Paths::new(directory)?;
         let packages = paths.packages();

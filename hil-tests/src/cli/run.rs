@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::Narration;
 use crate::lab::{AGENT_VARIABLE, Programs, STATICS_VARIABLE};
 use crate::machine::board::BoardFile;
+use crate::own_image::OwnImage;
 use crate::report::{self, Outcome};
 use crate::runner::{self, News, Options, Selection};
 use crate::scenarios::Set;
@@ -39,6 +40,9 @@ pub(super) struct Run {
     /// A file that describes a real board; its name is a machine then.
     #[arg(long, value_name = "FILE")]
     board: Vec<PathBuf>,
+    /// A recipe of your own, and the machine it is like; its name is a machine then.
+    #[arg(long, value_name = "KIND=RECIPE.toml")]
+    image: Vec<OwnImage>,
     /// Where report.html, report.json, junit.xml and the logs go.
     #[arg(long, value_name = "DIR", default_value = "target/hil")]
     results: PathBuf,
@@ -77,7 +81,13 @@ impl Run {
         narration.say(&format!("the seed is {seed}"));
         let options = Options {
             programs: self.places.programs()?,
-            selection: Selection { machines: self.machine, scenarios: self.scenario, set: self.set, boards },
+            selection: Selection {
+                machines: self.machine,
+                scenarios: self.scenario,
+                set: self.set,
+                boards,
+                images: self.image,
+            },
             jobs: self.jobs.unwrap_or_else(processors),
             seed,
             repeat: self.repeat,

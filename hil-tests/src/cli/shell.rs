@@ -13,6 +13,7 @@ use crate::kinds::{KINDS, Kind};
 use crate::lab::{guests, packages};
 use crate::machine::qemu::Template;
 use crate::machine::{Machine as _, wait_for_ssh};
+use crate::own_image::OwnImage;
 use crate::runner::Workshop;
 
 const BOOT_LIMIT: Duration = Duration::from_mins(15);
@@ -20,7 +21,7 @@ const BOOT_LIMIT: Duration = Duration::from_mins(15);
 /// Arguments of `shell`.
 #[derive(Debug, Args)]
 pub(super) struct Shell {
-    /// The kind of machine.
+    /// The kind of machine, or KIND=RECIPE.toml for a recipe of your own.
     machine: String,
     /// The user to log in as.
     #[arg(long, default_value = "root")]
@@ -48,24 +49,27 @@ fn kind(name: &str) -> Result<&'static Kind> {
     })
 }
 
-async fn template(kind: &Kind, places: &Places, workshop: &Workshop) -> Result<Template> {
+async fn template(recipe: &Recipe, places: &Places, workshop: &Workshop) -> Result<Template> {
     let narration = Narration::stderr();
-    let recipe = Recipe::builtin(kind.recipe)?;
     let packages = packages::in_directory(&workshop.directory().join("packages"), &places.programs()?)?;
-    let image = tokio::task::block_in_place(|| guests::image(&packages, &recipe, &narration))?;
-    Ok(Template::get(&recipe, &image, workshop.directory(), &narration).await?)
+    let image = tokio::task::block_in_place(|| guests::image(&packages, recipe, &narration))?;
+    Ok(Template::get(recipe, &image, workshop.directory(), &narration).await?)
 }
 
 impl Shell {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let kind = kind(&self.machine)?;
+        let recipe = if self.machine.contains('=') {
+            self.machine.parse::<OwnImage>().map_err(anyhow::Error::msg)?.recipe
+        } else {
+            Recipe::builtin(kind(&self.machine)?.recipe)?
+        };
         let workshop = Workshop::open(&self.places.programs()?).await?;
-        let template = template(kind, &self.places, &workshop).await?;
+        let template = template(&recipe, &self.places, &workshop).await?;
         let mut machine = template.copy_to(&workshop.directory().join("machine"))?;
         machine.first_start()?;
         Narration::stderr().say(&format!(
             "{} is on; its console: {}",
-            kind.name,
+            recipe.name(),
             machine.console().display()
         ));
         wait_for_ssh(&machine, BOOT_LIMIT).await?;
@@ -88,7 +92,7 @@ impl Snapshot {
         let workshop = Workshop::open(&self.places.programs()?).await?;
         let mut failed = Vec::new();
         for kind in kinds {
-            match template(kind, &self.places, &workshop).await {
+            match template(&Recipe::builtin(kind.recipe)?, &self.places, &workshop).await {
                 Ok(template) => {
                     super::print(&format!("{:<12}{}", kind.name, template.directory().display()))?;
                 }

@@ -230,6 +230,17 @@ pub enum MachineError {
         /// The path.
         path: PathBuf,
     },
+    /// Its disk is an overlay of another disk than there is now.
+    #[error(
+        "machine {name}: its image {} was deleted or made anew after it; make the machine anew, a lab's with `hil lab up --fresh`",
+        image.display()
+    )]
+    Stale {
+        /// The machine.
+        name: String,
+        /// The image's directory.
+        image: PathBuf,
+    },
     /// Its image names a board that nobody knows.
     #[error("machine {name}: no board is called {board:?}")]
     UnknownBoard {

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::kinds::{KINDS, Kind};
 use crate::machine::board::BoardFile;
+use crate::own_image::OwnImage;
 use crate::report::MachineReport;
 use crate::scenarios::{SCENARIOS, Scenario, Set};
 
@@ -18,6 +19,8 @@ pub struct Selection {
     pub set: Set,
     /// Real boards, which are machines like others.
     pub boards: Vec<BoardFile>,
+    /// Images of the user's own, which are machines as well.
+    pub images: Vec<OwnImage>,
 }
 
 /// One scenario on one machine.
@@ -57,9 +60,10 @@ pub fn cells(selection: &Selection, repeat: u32, seed: u64) -> Result<(Vec<CellP
             }));
         }
         if cells.len() > before {
+            let own = selection.images.iter().find(|own| own.recipe.name() == name);
             machines.push(MachineReport {
                 name,
-                summary: kind.summary.to_owned(),
+                summary: own.map_or(kind.summary, |own| own.recipe.summary()).to_owned(),
                 arch: kind.arch.to_string(),
                 runs_on: String::new(),
             });
@@ -72,6 +76,7 @@ fn chosen_machines(selection: &Selection) -> Result<Vec<(String, &'static Kind)>
     let mut all: Vec<(String, &'static Kind)> =
         KINDS.iter().map(|kind| (kind.name.to_owned(), kind)).collect();
     all.extend(selection.boards.iter().map(|board| (board.name.clone(), board.kind)));
+    all.extend(selection.images.iter().map(|own| (own.recipe.name().to_owned(), own.kind)));
     if selection.machines.is_empty() {
         all.retain(|(name, kind)| !kind.slow || name != kind.name);
         return Ok(all);
@@ -102,7 +107,13 @@ mod tests {
 
     fn selection(machines: &[&str], scenarios: &[&str], set: Set) -> Selection {
         let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Selection { machines: texts(machines), scenarios: texts(scenarios), set, boards: Vec::new() }
+        Selection {
+            machines: texts(machines),
+            scenarios: texts(scenarios),
+            set,
+            boards: Vec::new(),
+            images: Vec::new(),
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub async fn run(
         programs,
         workshop: workshop.directory().to_owned(),
         boards: selection.boards.clone(),
+        images: selection.images.clone(),
         narration,
         holds: std::sync::Mutex::default(),
     };

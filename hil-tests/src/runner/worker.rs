@@ -133,7 +133,10 @@ impl Worker {
         let CellPlan { machine, scenario, seed, .. } = plan;
         let board = self.shared.stock.boards.iter().find(|board| board.name == *machine);
         let board = board.map(|board| format!(" --board '{}'", board.path.display())).unwrap_or_default();
-        format!("hil run{board} --machine {machine} --scenario {} --seed {seed}", scenario.name)
+        let own = self.shared.stock.images.iter().find(|own| own.recipe.name() == machine);
+        let own = own.map(|own| format!(" --image '{}={}'", own.kind.name, own.path.display()));
+        let own = own.unwrap_or_default();
+        format!("hil run{board}{own} --machine {machine} --scenario {} --seed {seed}", scenario.name)
     }
 
     async fn attempt(

@@ -32,7 +32,7 @@ impl Build<'_> {
         what: &What,
         progress: Listener<'_>,
     ) -> Result<Vec<Package>, ImageError> {
-        let base = self.recipe.base();
+        let base = &self.packages.base;
         let packages = quoted(&self.cache.packages(&base.suite, architecture)?);
         let list = self.list();
         let asked = match what {

@@ -4,6 +4,8 @@
 //! ([`Privilege`]); what runs inside the root are the scripts of this crate. No program of another architecture is
 //! ever run: a root of another architecture is made from its packages and a twin of this machine's (`foreign.sh`).
 
+mod cloud;
+mod download;
 mod fetch;
 mod inputs;
 mod privilege;
@@ -18,12 +20,14 @@ use std::time::Instant;
 
 use thiserror::Error;
 
+pub use self::cloud::CloudError;
+pub use self::download::DownloadError;
 pub use self::inputs::Inputs;
 use self::privilege::Privilege;
 use crate::cache::{Cache, CacheError, Image};
 use crate::hash::ImageHash;
 use crate::progress::{Progress, Step};
-use crate::recipe::Recipe;
+use crate::recipe::{Origin, Packages, Recipe};
 use crate::scripts;
 use crate::tool::{self, ToolError};
 
@@ -65,6 +69,16 @@ pub enum ImageError {
         /// Why.
         source: io::Error,
     },
+    /// A ready-made image can't be used.
+    #[error("image {image} can't be made of {from}")]
+    Cloud {
+        /// The recipe.
+        image: String,
+        /// Where the ready-made image is.
+        from: String,
+        /// Why.
+        source: CloudError,
+    },
     /// Debian's archive was changed while the build read it twice.
     #[error(
         "image {image}: {package} has another version for {architecture} than for this machine; build again later"
@@ -92,7 +106,6 @@ pub fn build(
     let cache = inputs.cache.clone().map_or_else(Cache::of_user, Ok)?;
     let unreadable = |(input, source)| ImageError::Input { image: name.to_owned(), input, source };
     let hash = ImageHash::of(recipe, inputs).map_err(unreadable)?;
-    let twin = ImageHash::of_twin(recipe, inputs).map_err(unreadable)?;
     let reuse = |image: Image, progress: &mut dyn FnMut(Progress<'_>)| {
         progress(Progress::Reused { image: name, directory: image.directory() });
         image
@@ -106,17 +119,24 @@ pub fn build(
         return Ok(reuse(image, progress));
     }
     let work = cache.work(name, &lock)?;
-    let privilege = Privilege::of_this_process();
-    let build = Build { recipe, inputs, cache: &cache, twin, work: work.path(), privilege };
-    let finished = build.run(progress)?;
+    let finished = match recipe.origin() {
+        Origin::Cloud(image) => cloud::build(recipe, image, &cache, work.path(), progress)?,
+        Origin::Packages(packages) => {
+            let twin = ImageHash::of_twin(recipe.users(), packages, inputs).map_err(unreadable)?;
+            let privilege = Privilege::of_this_process();
+            Build { recipe, packages, inputs, cache: &cache, twin, work: work.path(), privilege }
+                .run(progress)?
+        }
+    };
     let image = cache.publish(&finished, name, hash)?;
     drop::<File>(lock);
     Ok(image)
 }
 
-/// One build under way.
+/// One build from packages under way.
 struct Build<'a> {
     recipe: &'a Recipe,
+    packages: &'a Packages,
     inputs: &'a Inputs,
     cache: &'a Cache,
     twin: ImageHash,
@@ -133,7 +153,7 @@ impl Build<'_> {
         self.prepare_stage()?;
         self.kernel(progress)?;
 
-        let architecture = &self.recipe.base().architecture;
+        let architecture = &self.packages.base.architecture;
         let tar = if architecture == root::native() {
             let made = root::Made { tar: self.work.join("root.tar"), manifest: self.work.join("manifest") };
             self.step(Step::Root, "mmdebstrap", &mut root::command(self, &made)?, progress)?;
@@ -153,12 +173,12 @@ impl Build<'_> {
 
     /// Downloads the kernel and unpacks it into `kernel` of the work directory.
     fn kernel(&self, progress: Listener<'_>) -> Result<(), ImageError> {
-        let base = self.recipe.base();
+        let base = &self.packages.base;
         let list = self.fetch(Step::Kernel, base.kernel_architecture(), &fetch::What::Kernel, progress)?;
         let packages = self.cache.packages(&base.suite, base.kernel_architecture())?;
         let mut command = Command::new(self.stage().join("scripts/kernel.sh"));
         command.args(list.iter().map(|package| packages.join(&package.file)));
-        command.arg(self.work.join("kernel")).args(&self.recipe.machine().dtb);
+        command.arg(self.work.join("kernel")).args(&self.packages.boot.dtb);
         self.step(Step::Kernel, "kernel.sh", &mut command, progress)
     }
 
@@ -167,7 +187,8 @@ impl Build<'_> {
         let stage = self.stage();
         let directory = stage.join("scripts");
         self.create(&directory)?;
-        scripts::write_all(self.recipe, &directory).map_err(|source| self.write_error(&directory, source))?;
+        scripts::write_all(self.packages, &directory)
+            .map_err(|source| self.write_error(&directory, source))?;
         let lines: String = self
             .recipe
             .users()
@@ -175,7 +196,7 @@ impl Build<'_> {
             .filter_map(|user| Some(format!("{}:{}\n", user.name, user.password.as_ref()?)))
             .collect();
         self.write(&stage.join("passwords"), &lines)?;
-        for name in self.recipe.customize().iter().filter_map(|step| step.input.as_deref()) {
+        for name in self.packages.customize.iter().filter_map(|step| step.input.as_deref()) {
             let to = stage.join(name);
             let from = self.inputs.path(name).unwrap_or(Path::new(name));
             fs::copy(from, &to).map_err(|source| self.write_error(&to, source))?;
@@ -184,9 +205,9 @@ impl Build<'_> {
     }
 
     fn disk(&self, tar: &Path) -> Command {
-        let machine = self.recipe.machine();
         let mut command = self.privilege.command(&self.stage().join("scripts/disk.sh"));
-        command.arg(self.work).arg(tar).arg(machine.disk_mib.to_string()).args(&machine.initrd_modules);
+        command.arg(self.work).arg(tar).arg(self.recipe.machine().disk_mib.to_string());
+        command.args(&self.packages.boot.initrd_modules);
         command
     }
 
@@ -196,10 +217,9 @@ impl Build<'_> {
         let name = self.read(&kernel.join("name"))?;
         let packages = self.read(&self.work.join("manifest"))?;
         self.write(&finished.join("manifest"), &format!("kernel {}\n{packages}", name.trim()))?;
-        self.write(&finished.join("recipe.toml"), self.recipe.source())?;
-        self.write(&finished.join("recipe.hash"), &format!("{}\n", ImageHash::of_recipe(self.recipe)))?;
+        record(self.recipe, finished).map_err(|(path, source)| self.write_error(&path, source))?;
         let mut files = vec![(self.work.join("initrd"), "initrd"), (kernel.join("vmlinuz"), "vmlinuz")];
-        files.extend(self.recipe.machine().dtb.iter().map(|_| (kernel.join("board.dtb"), "board.dtb")));
+        files.extend(self.packages.boot.dtb.iter().map(|_| (kernel.join("board.dtb"), "board.dtb")));
         for (from, name) in files {
             let to = finished.join(name);
             fs::rename(from, &to).map_err(|source| self.write_error(&to, source))?;
@@ -218,14 +238,8 @@ impl Build<'_> {
         command: &mut Command,
         progress: Listener<'_>,
     ) -> Result<(), ImageError> {
-        let image = self.recipe.name();
-        let begin = Instant::now();
-        progress(Progress::Started { image, step });
-        let mut line =
-            |line: &str| progress(Progress::Output { image, step, elapsed: begin.elapsed(), line });
-        tool::run(tool, command, &mut line).map_err(|source| self.tool_error(step, source))?;
-        progress(Progress::Finished { image, step, elapsed: begin.elapsed() });
-        Ok(())
+        run_step(self.recipe.name(), step, tool, command, progress)
+            .map_err(|source| self.tool_error(step, source))
     }
 
     fn create(&self, directory: &Path) -> Result<(), ImageError> {
@@ -251,4 +265,30 @@ impl Build<'_> {
     fn file_error(&self, action: &'static str, path: &Path, source: io::Error) -> ImageError {
         ImageError::File { image: self.recipe.name().to_owned(), action, path: path.to_owned(), source }
     }
+}
+
+/// One tool of a step, told from its beginning to its end.
+fn run_step(
+    image: &str,
+    step: Step,
+    tool: &str,
+    command: &mut Command,
+    progress: Listener<'_>,
+) -> Result<(), ToolError> {
+    let begin = Instant::now();
+    progress(Progress::Started { image, step });
+    let mut line = |line: &str| progress(Progress::Output { image, step, elapsed: begin.elapsed(), line });
+    tool::run(tool, command, &mut line)?;
+    progress(Progress::Finished { image, step, elapsed: begin.elapsed() });
+    Ok(())
+}
+
+/// What an image was made of, beside its disk.
+fn record(recipe: &Recipe, finished: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let hash = format!("{}\n", ImageHash::of_recipe(recipe));
+    for (name, text) in [("recipe.toml", recipe.source()), ("recipe.hash", &hash)] {
+        let path = finished.join(name);
+        fs::write(&path, text).map_err(|source| (path, source))?;
+    }
+    Ok(())
 }

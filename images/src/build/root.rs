@@ -34,7 +34,7 @@ pub(crate) fn native() -> &'static str {
 
 /// mmdebstrap, ready to make a root of this machine's architecture.
 pub(super) fn command(build: &Build<'_>, made: &Made) -> Result<Command, ImageError> {
-    let base = build.recipe.base();
+    let base = &build.packages.base;
     let packages = build.cache.packages(&base.suite, native())?;
     let mut command = Command::new("mmdebstrap");
     command.arg(build.privilege.mode()).args([
@@ -52,6 +52,8 @@ pub(super) fn command(build: &Build<'_>, made: &Made) -> Result<Command, ImageEr
 
     command.arg(format!("--setup-hook=mkdir -p \"$1{ARCHIVES}\" \"$1{STAGE}\""));
     command.arg(format!("--setup-hook=sync-in {} {ARCHIVES}", quoted(&packages)));
+    // The directory comes with its owner, who is somebody else in the guest.
+    command.arg(format!("--setup-hook=chown -R 0:0 \"$1{ARCHIVES}\""));
     command.arg(format!("--customize-hook=sync-in {} {STAGE}", quoted(&build.stage())));
     // Before a script that cleans.
     command.arg(format!("--customize-hook=sync-out {ARCHIVES} {}", quoted(&packages)));
@@ -73,7 +75,7 @@ fn steps(build: &Build<'_>) -> Vec<String> {
         let args: Vec<&str> = step.args.iter().chain(&input).map(String::as_str).collect();
         inside(&step.script, &args)
     };
-    users.chain([manifest]).chain(build.recipe.customize().iter().map(customize)).collect()
+    users.chain([manifest]).chain(build.packages.customize.iter().map(customize)).collect()
 }
 
 /// A script of ours, run inside the root.

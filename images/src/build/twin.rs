@@ -12,7 +12,7 @@ use crate::progress::Step;
 impl Build<'_> {
     /// Makes ready what `foreign.sh` reads; the twin's tar.
     pub(super) fn foreign(&self, progress: Listener<'_>) -> Result<PathBuf, ImageError> {
-        let base = self.recipe.base();
+        let base = &self.packages.base;
         let kept = self.kept()?;
         let mut twin = self.twin(&kept, progress)?;
         let fetch = |twin: &str, progress: Listener<'_>| {
@@ -54,7 +54,7 @@ impl Build<'_> {
 
     fn kept(&self) -> Result<root::Made, ImageError> {
         let directory = self.cache.twins()?;
-        let name = |kind: &str| directory.join(format!("{}-{}.{kind}", self.recipe.base().suite, self.twin));
+        let name = |kind: &str| directory.join(format!("{}-{}.{kind}", self.packages.base.suite, self.twin));
         Ok(root::Made { tar: name("tar"), manifest: name("manifest") })
     }
 }

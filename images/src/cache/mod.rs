@@ -63,7 +63,7 @@ impl Image {
         self.directory.join("disk.qcow2")
     }
 
-    /// The kernel.
+    /// The kernel. A ready-made image has neither kernel nor initrd beside its disk: the firmware boots it.
     #[must_use]
     pub fn kernel(&self) -> PathBuf {
         self.directory.join("vmlinuz")
@@ -81,7 +81,7 @@ impl Image {
         self.directory.join("initrd")
     }
 
-    /// Name and version of every package, one a line; the first line is the kernel's.
+    /// Name and version of every package, one a line; the first line is the kernel's. A ready-made image has none.
     #[must_use]
     pub fn manifest(&self) -> PathBuf {
         self.directory.join("manifest")
@@ -146,6 +146,13 @@ impl Cache {
     /// Roots of this machine's architecture, from which those of others are made.
     pub(crate) fn twins(&self) -> Result<PathBuf, CacheError> {
         let directory = self.directory.join("twins");
+        create(&directory)?;
+        Ok(directory)
+    }
+
+    /// Ready-made images as they were downloaded, by digest.
+    pub(crate) fn downloads(&self) -> Result<PathBuf, CacheError> {
+        let directory = self.directory.join("downloads");
         create(&directory)?;
         Ok(directory)
     }

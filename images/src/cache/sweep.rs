@@ -3,7 +3,11 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::stored::bytes_of;
 use super::{Cache, CacheError, Stored};
@@ -15,6 +19,8 @@ pub struct Keep {
     pub recipes: Vec<(String, String)>,
     /// Digests of the twins of those recipes.
     pub twins: Vec<String>,
+    /// Digests of the ready-made images that those recipes name.
+    pub downloads: Vec<String>,
 }
 
 /// What a sweep did.
@@ -29,8 +35,8 @@ pub struct Swept {
 }
 
 impl Cache {
-    /// Deletes every image that `keep` does not name, then twins, packages and leavings that belong to none of those
-    /// that stay. Of several images of one recipe, made with other input files, the newest stays.
+    /// Deletes every image that `keep` does not name, then twins, packages, downloads and leavings that belong to
+    /// none of those that stay. Of several images of one recipe, made with other input files, the newest stays.
     pub fn sweep(&self, keep: &Keep) -> Result<Swept, CacheError> {
         let mut swept = Swept::default();
         let mut staying: Vec<Stored> = Vec::new();
@@ -48,6 +54,11 @@ impl Cache {
         };
         for path in entries(&self.directory.join("images")) {
             if name_of(&path).starts_with('.') {
+                delete(&path, &mut swept)?;
+            }
+        }
+        for path in entries(&self.directory.join("downloads")) {
+            if !keep.downloads.iter().any(|digest| name_of(&path) == digest) {
                 delete(&path, &mut swept)?;
             }
         }
@@ -86,6 +97,15 @@ impl Cache {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        let disk = stored.image.disk();
+        let _disk = match lock_disk(&disk) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => {
+                swept.held.push(directory.to_owned());
+                return Ok(false);
+            }
+            Err(source) => return Err(CacheError::Io { action: "can't lock", path: disk, source }),
+        };
         let away = self.directory.join("images").join(format!(".deleted-{}-{}", stored.name, stored.hash));
         let cannot = |source| CacheError::Io { action: "can't delete", path: directory.to_owned(), source };
         fs::rename(directory, &away).map_err(cannot)?;
@@ -104,6 +124,17 @@ impl Cache {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+}
+
+/// A lock of the kind that QEMU has on every disk which it has open, be it under an overlay; `None` if some QEMU has it.
+/// So a machine needs nobody who holds its image: the guests of a lab outlive whoever switched them on.
+fn lock_disk(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options().read(true).write(true).open(path)?;
+    match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::ACCESS | Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -136,6 +167,8 @@ fn delete(path: &Path, swept: &mut Swept) -> Result<(), CacheError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
 
     const HASH: &str = "0123456789abcdef";
 
@@ -150,7 +183,11 @@ mod tests {
     }
 
     fn keep(recipe_hash: &str) -> Keep {
-        Keep { recipes: vec![("debian".to_owned(), recipe_hash.to_owned())], twins: vec![HASH.to_owned()] }
+        Keep {
+            recipes: vec![("debian".to_owned(), recipe_hash.to_owned())],
+            twins: vec![HASH.to_owned()],
+            downloads: vec!["0f".to_owned()],
+        }
     }
 
     #[test]
@@ -181,6 +218,40 @@ mod tests {
     }
 
     #[test]
+    fn an_image_under_an_overlay_that_qemu_has_open_stays_until_qemu_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "old");
+        let (disk, overlay) = (place.join("disk.qcow2"), directory.path().join("overlay"));
+        let create = |words: &[&str], path: &Path| {
+            let mut command = Command::new("qemu-img");
+            assert!(
+                command
+                    .args(["create", "-q", "-f", "qcow2"])
+                    .args(words)
+                    .arg(path)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        };
+        fs::remove_file(&disk).unwrap();
+        create(&["-o", "size=1M"], &disk);
+        create(&["-F", "qcow2", "-b", disk.to_str().unwrap()], &overlay);
+        let mut command = Command::new("qemu-io");
+        command.args(["-f", "qcow2"]).arg(&overlay).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut qemu = command.spawn().unwrap();
+        // Its prompt comes when the disks are open.
+        qemu.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let swept = cache.sweep(&keep("new")).unwrap();
+        assert!(swept.held.contains(&place) && disk.exists());
+        drop(qemu.stdin.take());
+        qemu.wait().unwrap();
+        cache.sweep(&keep("new")).unwrap();
+        assert!(!place.exists());
+    }
+
+    #[test]
     fn only_packages_of_images_and_twins_that_stay_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::at(directory.path().to_owned());
@@ -201,6 +272,19 @@ mod tests {
         gone.sort_unstable();
         assert_eq!(gone, ["bookworm-ffffffffffffffff.tar", "sudo_1.8_amd64.deb"]);
         assert!(files.iter().all(|file| debs.join(file).exists()));
+    }
+
+    #[test]
+    fn a_download_that_a_recipe_names_stays_and_another_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let downloads = directory.path().join("downloads");
+        fs::create_dir(&downloads).unwrap();
+        for name in ["0f", "1f"] {
+            fs::write(downloads.join(name), "disk").unwrap();
+        }
+        let swept = Cache::at(directory.path().to_owned()).sweep(&keep("new")).unwrap();
+        assert_eq!(swept.deleted, [(downloads.join("1f"), 4)]);
+        assert!(downloads.join("0f").exists());
     }
 
     #[test]

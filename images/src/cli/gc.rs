@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use images::{Cache, ImageHash, Inputs, Keep, Recipe};
+use images::{Cache, ImageHash, Inputs, Keep, Origin, Recipe};
 
 use super::{Failure, recipe};
 
@@ -46,7 +46,13 @@ impl Args {
             let recipe: Recipe = recipe?;
             keep.recipes.push((recipe.name().to_owned(), ImageHash::of_recipe(&recipe).to_string()));
             // Where an input is wanted that is not known here, the twin is made again at need.
-            keep.twins.extend(ImageHash::of_twin(&recipe, &Inputs::new()).ok().map(|hash| hash.to_string()));
+            match recipe.origin() {
+                Origin::Packages(packages) => {
+                    let hash = ImageHash::of_twin(recipe.users(), packages, &Inputs::new());
+                    keep.twins.extend(hash.ok().map(|hash| hash.to_string()));
+                }
+                Origin::Cloud(image) => keep.downloads.push(image.sha256.to_string()),
+            }
         }
         Ok(keep)
     }

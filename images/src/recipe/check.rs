@@ -1,25 +1,21 @@
 //! What a recipe may hold. Apart from the shape of a recipe, because this is where its words are made safe to become
 //! arguments of tools, lines of files and parts of paths.
 
-use super::{Parts, RecipeError, Sudo};
+use super::{Origin, Packages, Recipe, RecipeError, Sudo};
 use crate::scripts;
 
+/// Boards whose firmware boots a disk.
+const WITH_FIRMWARE: [&str; 2] = ["pc", "virt-aarch64"];
+
 /// Refuses the first value that would not survive the build.
-pub(super) fn check(parts: &Parts) -> Result<(), RecipeError> {
+pub(super) fn check(recipe: &Recipe) -> Result<(), RecipeError> {
     let refuse = |field, value: &str, problem| {
-        Err(RecipeError::Value { name: parts.name.clone(), field, value: value.to_owned(), problem })
+        Err(RecipeError::Value { name: recipe.name.clone(), field, value: value.to_owned(), problem })
     };
-    let base = &parts.base;
-    let machine = &parts.machine;
-    let mut words = vec![("name", &parts.name), ("suite", &base.suite), ("board", &machine.board)];
-    words.push(("architecture", &base.architecture));
-    words.push(("kernel", &base.kernel));
-    words.extend(base.kernel_architecture.iter().map(|word| ("kernel architecture", word)));
-    words.extend(base.packages.iter().map(|package| ("package", package)));
-    words.extend(machine.dtb.iter().map(|file| ("device tree", file)));
-    words.extend(machine.initrd_modules.iter().map(|module| ("initrd module", module)));
-    words.extend(parts.users.iter().map(|user| ("user", &user.name)));
-    words.extend(parts.customize.iter().filter_map(|step| step.input.as_ref()).map(|input| ("input", input)));
+    let machine = &recipe.machine;
+    let mut words = vec![("name", &recipe.name), ("board", &machine.board)];
+    words.extend(recipe.users.iter().map(|user| ("user", &user.name)));
+    words.extend(recipe.packages().map(words_of).unwrap_or_default());
     for (field, word) in words {
         if !is_word(word) {
             return refuse(field, word, "may hold only a-z 0-9 . + _ - and begins with a letter or digit");
@@ -33,12 +29,19 @@ pub(super) fn check(parts: &Parts) -> Result<(), RecipeError> {
             "is not a power of two, as an SD card's must be",
         );
     }
-    for step in &parts.customize {
+    if matches!(recipe.origin, Origin::Cloud(_)) && !WITH_FIRMWARE.contains(&machine.board.as_str()) {
+        return refuse(
+            "board",
+            &machine.board,
+            "has no firmware that boots a disk; pc and virt-aarch64 have",
+        );
+    }
+    for step in recipe.packages().map(|packages| packages.customize.as_slice()).unwrap_or_default() {
         if !scripts::exists(&step.script) {
             return refuse("script", &step.script, "is not in images/scripts");
         }
     }
-    for user in &parts.users {
+    for user in &recipe.users {
         let password = user.password.as_deref().unwrap_or_default();
         if password.contains(['\n', ':']) {
             return refuse("password of", &user.name, "may hold neither a colon nor a line end");
@@ -48,6 +51,18 @@ pub(super) fn check(parts: &Parts) -> Result<(), RecipeError> {
         }
     }
     Ok(())
+}
+
+fn words_of(packages: &Packages) -> Vec<(&'static str, &String)> {
+    let Packages { base, boot, customize } = packages;
+    let mut words =
+        vec![("suite", &base.suite), ("architecture", &base.architecture), ("kernel", &base.kernel)];
+    words.extend(base.kernel_architecture.iter().map(|word| ("kernel architecture", word)));
+    words.extend(base.packages.iter().map(|package| ("package", package)));
+    words.extend(boot.dtb.iter().map(|file| ("device tree", file)));
+    words.extend(boot.initrd_modules.iter().map(|module| ("initrd module", module)));
+    words.extend(customize.iter().filter_map(|step| step.input.as_ref()).map(|input| ("input", input)));
+    words
 }
 
 fn is_word(text: &str) -> bool {

@@ -2,11 +2,16 @@
 //! any tool runs.
 
 mod check;
+mod cloud;
+mod parts;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use self::cloud::{CloudImage, Sha256, Source};
+use self::parts::Parts;
 
 /// The recipes that come with this crate; `images/recipes/` is their home.
 const BUILTIN: [(&str, &str); 7] = [
@@ -57,20 +62,30 @@ pub enum RecipeError {
 pub struct Recipe {
     name: String,
     source: String,
-    parts: Parts,
+    summary: String,
+    machine: Machine,
+    users: Vec<User>,
+    origin: Origin,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parts {
-    name: String,
-    summary: String,
-    base: Base,
-    machine: Machine,
-    #[serde(default)]
-    users: Vec<User>,
-    #[serde(default)]
-    customize: Vec<Customize>,
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// It is made of packages. QEMU boots its kernel.
+    Packages(Packages),
+    /// It was made by somebody else. The firmware boots its disk.
+    Cloud(CloudImage),
+}
+
+/// An image that is made of packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packages {
+    /// The distribution's part.
+    pub base: Base,
+    /// How its kernel is booted.
+    pub boot: KernelBoot,
+    /// Scripts, in order.
+    pub customize: Vec<Customize>,
 }
 
 /// The distribution's part of an image.
@@ -98,15 +113,21 @@ impl Base {
 }
 
 /// What a machine must be to boot the image.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// What QEMU is to be: `pc`, `virt-aarch64`, `virt-armv7`, `raspi3b` or `raspi2b`.
     pub board: String,
+    /// Size of the disk in MiB; of the root file system, where that is all of it.
+    pub disk_mib: u32,
+    /// Memory in MiB, if it is not as much as the board has elsewhere.
+    pub memory_mib: Option<u32>,
+}
+
+/// How a kernel is booted without a bootloader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelBoot {
     /// File name of the kernel's device tree, for a board that does not bring its own.
     pub dtb: Option<String>,
-    /// Size of the root file system in MiB.
-    pub disk_mib: u32,
     /// Kernel modules between the firmware and the root disk.
     pub initrd_modules: Vec<String>,
     /// The kernel's command line.
@@ -178,8 +199,11 @@ impl Recipe {
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let parts: Parts = toml::from_str(text)
             .map_err(|source| RecipeError::Syntax { name: guess_name(text), message: source.to_string() })?;
-        check::check(&parts)?;
-        Ok(Self { name: parts.name.clone(), source: text.to_owned(), parts })
+        let (name, summary, users) = (parts.name.clone(), parts.summary.clone(), parts.users.clone());
+        let (machine, origin) = parts.split()?;
+        let recipe = Self { name, source: text.to_owned(), summary, machine, users, origin };
+        check::check(&recipe)?;
+        Ok(recipe)
     }
 
     /// Its name, which is also the first part of its image's directory.
@@ -197,37 +221,46 @@ impl Recipe {
     /// One line for humans.
     #[must_use]
     pub fn summary(&self) -> &str {
-        &self.parts.summary
+        &self.summary
     }
 
-    /// The distribution's part.
+    /// Where its image comes from.
     #[must_use]
-    pub fn base(&self) -> &Base {
-        &self.parts.base
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What its image is made of, if it is made of packages.
+    #[must_use]
+    pub fn packages(&self) -> Option<&Packages> {
+        match &self.origin {
+            Origin::Packages(packages) => Some(packages),
+            Origin::Cloud(_) => None,
+        }
+    }
+
+    /// The kernel's command line; none if the firmware boots the disk.
+    #[must_use]
+    pub fn append(&self) -> Option<&str> {
+        self.packages().map(|packages| packages.boot.append.as_str())
     }
 
     /// What a machine must be to boot it.
     #[must_use]
     pub fn machine(&self) -> &Machine {
-        &self.parts.machine
+        &self.machine
     }
 
     /// Logins.
     #[must_use]
     pub fn users(&self) -> &[User] {
-        &self.parts.users
+        &self.users
     }
 
     /// The password of a user that has one.
     #[must_use]
     pub fn password_of(&self, user: &str) -> Option<&str> {
-        self.parts.users.iter().find(|known| known.name == user)?.password.as_deref()
-    }
-
-    /// Scripts, in order.
-    #[must_use]
-    pub fn customize(&self) -> &[Customize] {
-        &self.parts.customize
+        self.users.iter().find(|known| known.name == user)?.password.as_deref()
     }
 }
 
@@ -245,6 +278,51 @@ mod tests {
         for name in Recipe::builtin_names() {
             assert_eq!(Recipe::builtin(name).unwrap().name(), name);
         }
+    }
+
+    #[test]
+    fn every_example_of_a_ready_made_image_says_what_to_fill_in_and_is_valid_then() {
+        let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/examples")).unwrap();
+        let paths: Vec<_> = examples.map(|entry| entry.unwrap().path()).collect();
+        assert!(!paths.is_empty());
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let with = |source: &str, sha256: &str| {
+                let text = text.replace("source = \"FILL IN", &format!("source = \"{source}"));
+                Recipe::parse(&text.replace("sha256 = \"FILL IN", &format!("sha256 = \"{sha256}")))
+            };
+            let (url, digest) = ("https://example.org/disk.qcow2", "0".repeat(64));
+            let error = with("FILL IN", &digest).unwrap_err().to_string();
+            assert!(error.contains("\"FILL IN\" is neither a URL"), "{error}");
+            let error = with(url, "FILL IN").unwrap_err().to_string();
+            assert!(error.contains("\"FILL IN\" is not 64 hexadecimal digits"), "{error}");
+            let recipe = with(url, &digest).unwrap();
+            assert_eq!(path.file_stem().unwrap(), recipe.name());
+            assert!(recipe.append().is_none() && recipe.packages().is_none());
+        }
+    }
+
+    #[test]
+    fn a_recipe_has_packages_or_a_ready_made_image_and_only_the_first_has_a_kernel() {
+        let cloud = format!(
+            "name = \"a\"\nsummary = \"\"\n[cloud]\nsource = \"/a\"\nsha256 = \"{}\"\n[machine]\nboard = \"pc\"\ndisk_mib = 1\n",
+            "0".repeat(64)
+        );
+        assert!(Recipe::parse(&cloud).is_ok());
+        let refused = |text: &str| Recipe::parse(text).unwrap_err().to_string();
+        assert!(refused(&format!("{cloud}append = \"quiet\"\n")).contains("has a kernel of its own"));
+        assert!(
+            refused(&cloud.replace("\"pc\"", "\"raspi3b\"").replace("= 1\n", "= 2\n"))
+                .contains("has no firmware")
+        );
+        let packages = Recipe::builtin("debian-12-amd64").unwrap();
+        let both = cloud.split_once("[machine]").unwrap().0.split_once("[cloud]").unwrap().1;
+        let both = packages.source().replace("[machine]", &format!("[cloud]{both}[machine]"));
+        assert!(refused(&both).contains("either [base] or [cloud]"));
+        assert!(
+            refused(&packages.source().replace("append", "# append"))
+                .contains("needs initrd_modules and append")
+        );
     }
 
     #[test]

@@ -34,6 +34,10 @@ impl Accelerator {
         {
             return verdict;
         }
+        // A ready-made image has no kernel that could be asked to switch off.
+        if !image.kernel().is_file() {
+            return Self::Tcg;
+        }
         let verdict = if proves_itself(board, image) { Self::Kvm } else { Self::Tcg };
         // A verdict that is not remembered is only asked for again.
         let _ = fs::write(memory, format!("{} {}\n", boot.trim(), verdict.word()));
@@ -106,7 +110,8 @@ mod tests {
             if opens && cfg!(target_arch = "x86_64") { Accelerator::Kvm } else { Accelerator::Tcg };
         assert_eq!(Accelerator::choose(board, &image, &memory), expected);
         fs::write(&memory, "another-boot kvm\n").unwrap();
-        // Without a kernel nothing proves itself.
+        // Without a kernel nothing proves itself, and nothing is proved of the computer.
         assert_eq!(Accelerator::choose(board, &image, &memory), Accelerator::Tcg);
+        assert_eq!(fs::read_to_string(&memory).unwrap(), "another-boot kvm\n");
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use images::Image;
-use targets::{Board, DiskPort, NetworkPort};
+use targets::{Arch, Board, DiskPort, NetworkPort};
 
 use super::accelerator::Accelerator;
 use super::layout::Layout;
@@ -14,6 +14,9 @@ use super::state::State;
 pub(super) const NETWORK_DEVICE: &str = "nic0";
 /// Id of the disk; `block_set_io_throttle` names it.
 pub(super) const DISK: &str = "root";
+
+/// The firmware that boots a ready-made image on a 64-bit Arm board, and the package of Debian that has it.
+pub(super) const UEFI_ARM64: (&str, &str) = ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64");
 
 /// How a machine comes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +37,18 @@ pub(super) fn all(
 ) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["-no-user-config", "-nodefaults", "-name"].map(OsString::from).into();
     words.push(format!("guest={}", state.name).into());
-    words.extend(processor(board, accelerator));
-    words.extend(kernel(state, layout));
-    words.extend(disk(board.disk, &layout.disk()));
-    words.extend(network(board.network, state.ssh_port));
+    words.extend(processor(board, state.memory_mib, accelerator));
+    if let Some(append) = &state.append {
+        words.extend(kernel(state, append, layout));
+        words.extend(disk(board.disk, &layout.disk()));
+        words.extend(network(board.network, state.ssh_port));
+    } else {
+        // Ready-made images are made for PCI, which every board with a firmware has.
+        words.extend(firmware(board.arch));
+        words.extend(disk(DiskPort::VirtioPci, &layout.disk()));
+        words.extend(seed(&layout.seed_volume()));
+        words.extend(network(NetworkPort::VirtioPci, state.ssh_port));
+    }
     words.extend(console(&layout.console()));
     words.extend(monitor(&layout.monitor()));
     if let Start::Snapshot(name) = start {
@@ -47,7 +58,7 @@ pub(super) fn all(
     words
 }
 
-fn processor(board: &Board, accelerator: Accelerator) -> Vec<OsString> {
+fn processor(board: &Board, memory_mib: Option<u32>, accelerator: Accelerator) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["-M", board.machine].map(OsString::from).into();
     let (accel, cpu) = match accelerator {
         Accelerator::Tcg => (board.translation, board.cpu),
@@ -58,7 +69,8 @@ fn processor(board: &Board, accelerator: Accelerator) -> Vec<OsString> {
         words.extend(["-cpu", cpu].map(OsString::from));
     }
     words.extend(board.more.iter().map(OsString::from));
-    words.extend(["-smp", &board.cpus.to_string(), "-m", &board.memory_mib.to_string()].map(OsString::from));
+    let memory = memory_mib.unwrap_or(board.memory_mib).to_string();
+    words.extend(["-smp", &board.cpus.to_string(), "-m", &memory].map(OsString::from));
     words
 }
 
@@ -66,15 +78,26 @@ fn processor(board: &Board, accelerator: Accelerator) -> Vec<OsString> {
 /// the console with stack traces.
 const NO_WATCHDOGS: &str = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
 
-fn kernel(state: &State, layout: &Layout) -> Vec<OsString> {
+fn kernel(state: &State, append: &str, layout: &Layout) -> Vec<OsString> {
     let image = Image::at(state.image.clone());
     let mut files: Vec<(&str, OsString)> = vec![
         ("-kernel", image.kernel().into()),
         ("-initrd", layout.initrd().into()),
-        ("-append", format!("{} {NO_WATCHDOGS}", state.append).into()),
+        ("-append", format!("{append} {NO_WATCHDOGS}").into()),
     ];
     files.extend(image.dtb().map(|dtb| ("-dtb", dtb.into())));
     files.into_iter().flat_map(|(flag, value)| [flag.into(), value]).collect()
+}
+
+/// A PC has its own; on Arm it is a file of a package.
+fn firmware(arch: Arch) -> Vec<OsString> {
+    if arch == Arch::X86_64 { Vec::new() } else { vec!["-bios".into(), UEFI_ARM64.0.into()] }
+}
+
+/// Cloud-init's seed; read-only, so that snapshots pass it over.
+fn seed(volume: &Path) -> Vec<OsString> {
+    let file = with_path("if=none,id=seed,format=raw,readonly=on,file=", volume);
+    vec!["-drive".into(), file, "-device".into(), "virtio-blk-pci,drive=seed".into()]
 }
 
 /// The host's flushes are skipped: an overlay is thrown away, and what a power cut loses is what the guest had not
@@ -139,15 +162,17 @@ mod tests {
 
     #[test]
     fn the_processor_follows_the_accelerator() {
-        let tcg = texts(processor(board("pc"), Accelerator::Tcg)).join(" ");
+        let tcg = texts(processor(board("pc"), None, Accelerator::Tcg)).join(" ");
         assert_eq!(tcg, "-M q35 -accel tcg,thread=multi,tb-size=256 -cpu Nehalem -smp 2 -m 512");
-        assert!(texts(processor(board("pc"), Accelerator::Kvm)).join(" ").contains("-accel kvm -cpu host"));
+        assert!(
+            texts(processor(board("pc"), None, Accelerator::Kvm)).join(" ").contains("-accel kvm -cpu host")
+        );
     }
 
     // As measured: without a clock that follows the instructions its SD card driver oopses.
     #[test]
     fn a_pi_is_translated_in_one_thread_with_a_clock_that_counts_instructions() {
-        let words = texts(processor(board("raspi3b"), Accelerator::Tcg)).join(" ");
+        let words = texts(processor(board("raspi3b"), None, Accelerator::Tcg)).join(" ");
         assert_eq!(words, "-M raspi3b -accel tcg,thread=single -icount shift=4 -smp 4 -m 1024");
     }
 
@@ -181,6 +206,21 @@ mod tests {
         let restore = texts(all(board("pc"), &state, &layout, Accelerator::Tcg, Start::Snapshot("clean")));
         let at = restore.iter().position(|word| word == "-loadvm").unwrap();
         assert_eq!(restore[at + 1], "clean");
+    }
+
+    #[test]
+    fn a_ready_made_image_is_booted_by_the_firmware_with_its_seed_behind_its_disk() {
+        let layout = Layout::new("/lab/guests/deb-1".into());
+        let state = State { append: None, memory_mib: Some(1024), ..State::example() };
+        let text = |name| texts(all(board(name), &state, &layout, Accelerator::Tcg, Start::Boot)).join(" ");
+        let pc = text("pc");
+        assert!(!pc.contains("-kernel") && !pc.contains("-bios") && pc.contains("-m 1024"), "{pc}");
+        let (disk, seed) = (pc.find("drive=root").unwrap(), pc.find("drive=seed").unwrap());
+        assert!(disk < seed && pc.contains("readonly=on,file=/lab/guests/deb-1/seed.iso"), "{pc}");
+        let arm = text("virt-aarch64");
+        assert!(
+            arm.contains("-bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd") && arm.contains("virtio-net-pci")
+        );
     }
 
     #[test]

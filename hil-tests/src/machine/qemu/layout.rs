@@ -49,6 +49,11 @@ impl Layout {
         self.directory.join("initrd")
     }
 
+    /// What a ready-made image's cloud-init reads.
+    pub(super) fn seed_volume(&self) -> PathBuf {
+        self.directory.join("seed.iso")
+    }
+
     pub(super) fn monitor_log(&self) -> PathBuf {
         self.directory.join("qmp.log")
     }

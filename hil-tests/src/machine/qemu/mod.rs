@@ -63,13 +63,14 @@ impl Qemu {
     /// written last. What is there is thrown away, and ended if it runs.
     pub async fn create(directory: &Path, spec: &MachineSpec<'_>) -> Result<Self, MachineError> {
         let layout = Layout::new(directory.to_owned());
-        let recipe = spec.recipe.machine();
+        let wanted = spec.recipe.machine();
         let state = State {
             schema: state::SCHEMA,
             name: spec.name.to_owned(),
             image: spec.image.directory().to_owned(),
-            board: recipe.board.clone(),
-            append: recipe.append.clone(),
+            board: wanted.board.clone(),
+            append: spec.recipe.append().map(str::to_owned),
+            memory_mib: wanted.memory_mib,
             ssh_port: port::free().unwrap_or_default(),
             identity: spec.identity.to_owned(),
             known_hosts: spec.known_hosts.to_owned(),
@@ -89,7 +90,7 @@ impl Qemu {
         let mut key = Command::new("ssh-keygen");
         key.args(["-q", "-t", "ed25519", "-N", "", "-C", spec.name, "-f"]).arg(machine.layout.host_key());
         machine.tool("ssh-keygen", "openssh-client", &mut key)?;
-        machine.make_initrd()?;
+        machine.make_seed(spec.recipe)?;
         machine.remember()?;
         Ok(machine)
     }
@@ -164,8 +165,12 @@ impl Qemu {
         self.tool("qemu-img", "qemu-utils", overlay.arg(self.layout.disk()))
     }
 
-    /// The image's initrd with this machine's keys and name behind it, so that one image serves every machine.
-    fn make_initrd(&self) -> Result<(), MachineError> {
+    /// This machine's keys and name, so that one image serves every machine: behind the image's initrd, or for cloud-init.
+    fn make_seed(&self, recipe: &Recipe) -> Result<(), MachineError> {
+        if self.state.append.is_none() {
+            return seed::volume(&self.layout, &self.state.identity, &self.state.name, recipe.users())
+                .map_err(|(action, path, source)| self.file_error(action, path, source));
+        }
         let image = Image::at(self.state.image.clone());
         let public = self.state.identity.with_added_extension("pub");
         let files = [

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use images::{Cache, Image};
 use qapi::qmp;
+use targets::{Arch, Board};
 
 use super::arguments::{self, Start};
 use super::monitor::{self, Monitor};
@@ -143,9 +144,36 @@ impl Qemu {
             let _ = fs::remove_file(stale);
         }
         let board = self.board()?;
+        self.check_firmware(board)?;
+        self.check_image()?;
         let mut command = Command::new(board.program.0);
         command.args(arguments::all(board, &self.state, &self.layout, self.accelerator()?, start));
         self.tool(board.program.0, board.program.1, &mut command)
+    }
+
+    /// Over a disk that was made anew an overlay would be a mixture of two. Its host key is as old as a machine, also in a copy.
+    pub(super) fn check_image(&self) -> Result<(), MachineError> {
+        let image = Image::at(self.state.image.clone());
+        let changed = |path: PathBuf| fs::metadata(path).and_then(|file| file.modified());
+        match (changed(image.disk()), changed(self.layout.host_key())) {
+            (Ok(disk), Ok(machine)) if disk <= machine => Ok(()),
+            _ => Err(MachineError::Stale {
+                name: self.state.name.clone(),
+                image: image.directory().to_owned(),
+            }),
+        }
+    }
+
+    fn check_firmware(&self, board: &Board) -> Result<(), MachineError> {
+        let (file, package) = arguments::UEFI_ARM64;
+        if self.state.append.is_some() || board.arch == Arch::X86_64 || Path::new(file).is_file() {
+            return Ok(());
+        }
+        Err(MachineError::Tool {
+            name: self.state.name.clone(),
+            tool: file.to_owned(),
+            message: format!("not installed; on Debian or Ubuntu: apt-get install {package}"),
+        })
     }
 }
 
@@ -155,4 +183,31 @@ fn verdict_file() -> Option<PathBuf> {
 
 fn port_is_free(port: u16) -> bool {
     port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layout, State};
+    use super::*;
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_machine_does_not_start_over_an_image_that_is_gone_or_younger_than_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path().join("machine"));
+        let state = State { image: directory.path().join("image"), ..State::example() };
+        let disk = state.image.join("disk.qcow2");
+        let machine = Qemu { layout, state };
+        fs::create_dir(directory.path().join("machine")).unwrap();
+        fs::write(machine.layout.host_key(), "").unwrap();
+        assert!(matches!(machine.check_image(), Err(MachineError::Stale { .. })));
+        fs::create_dir(directory.path().join("image")).unwrap();
+        let file = File::create(&disk).unwrap();
+        let minute = Duration::from_mins(1);
+        for (made, fits) in [(SystemTime::now() - minute, true), (SystemTime::now() + minute, false)] {
+            file.set_modified(made).unwrap();
+            assert_eq!(machine.check_image().is_ok(), fits);
+        }
+    }
 }

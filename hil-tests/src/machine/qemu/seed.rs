@@ -1,13 +1,43 @@
-//! Keys and name of one machine, behind the initrd that all machines of its image share: a second archive, which the
-//! kernel unpacks like the first. Every board that boots Linux with an initrd takes it, with or without a VM's devices.
+//! Keys and name of one machine, which all machines of its image must not share. Behind the initrd: a second archive, which
+//! the kernel unpacks like the first; every board that boots Linux with an initrd takes it, with or without a VM's devices. Or,
+//! for a ready-made image, which brings its own initrd, on a small disk for its cloud-init.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use cpio::newc;
+use images::User;
+use images::nocloud::Seed;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::layout::Layout;
 
 type Failure = (&'static str, PathBuf, io::Error);
+
+/// Writes the disk that cloud-init reads; the public key of `identity` may log in.
+pub(super) fn volume(
+    layout: &Layout,
+    identity: &Path,
+    hostname: &str,
+    users: &[User],
+) -> Result<(), Failure> {
+    let read = |path: PathBuf| fs::read_to_string(&path).map_err(|error| ("can't read", path, error));
+    let host_key = SecretString::from(read(layout.host_key())?);
+    let (host_public_key, authorized_keys) =
+        (read(layout.host_public_key())?, read(identity.with_added_extension("pub"))?);
+    let seed = Seed {
+        hostname,
+        users,
+        authorized_keys: &authorized_keys,
+        host_key: &host_key,
+        host_public_key: &host_public_key,
+    };
+    let to = layout.seed_volume();
+    let volume =
+        seed.volume().map_err(|error| ("can't pack the keys for", to.clone(), io::Error::other(error)))?;
+    write_private(&to, volume.expose_secret()).map_err(|error| ("can't write", to, error))
+}
 
 /// Writes `initrd` with `/seed/...` behind it: `files` by name, and `hostname`.
 pub(super) fn append(

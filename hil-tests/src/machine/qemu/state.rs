@@ -21,8 +21,11 @@ pub struct State {
     /// The board, as `targets` names it.
     #[serde(default)]
     pub board: String,
-    /// The kernel's command line.
-    pub append: String,
+    /// The kernel's command line; none if the firmware boots the disk.
+    pub append: Option<String>,
+    /// Memory in MiB, if it is not the board's.
+    #[serde(default)]
+    pub memory_mib: Option<u32>,
     /// Local port that leads to its port 22. Kept for life: the inventory names it.
     pub ssh_port: u16,
     /// Private key of its users.
@@ -48,7 +51,8 @@ impl State {
             name: "deb-1".to_owned(),
             image: "/cache/images/debian-12-amd64-00".into(),
             board: "pc".to_owned(),
-            append: "root=/dev/vda".to_owned(),
+            append: Some("root=/dev/vda".to_owned()),
+            memory_mib: None,
             ssh_port: 40022,
             identity: "/lab/id_ed25519".into(),
             known_hosts: "/lab/known_hosts".into(),

@@ -58,7 +58,7 @@ impl Template {
         tokio::task::block_in_place(|| lock.lock())
             .map_err(|error| failed("can't lock", &lock_path, error))?;
         let place = machines.join(format!("{name}-{}", fingerprint(recipe, image)));
-        if let Some(machine) = Qemu::open(&place)? {
+        if let Some(machine) = Qemu::open(&place)?.filter(|machine| machine.check_image().is_ok()) {
             return Ok(Self { machine });
         }
         sweep(&machines, name);
@@ -169,7 +169,7 @@ fn fingerprint(recipe: &Recipe, image: &Image) -> String {
     let text = format!(
         "{FORM} {} {} {board:?} {}",
         image.directory().display(),
-        recipe.machine().append,
+        recipe.append().unwrap_or_default(),
         String::from_utf8_lossy(&version.map(|output| output.stdout).unwrap_or_default())
     );
     let mut digest = hex::encode(Sha256::digest(text));
