@@ -24,6 +24,8 @@ lz4:lz4
 /sbin/depmod:kmod
 newuidmap:uidmap
 qemu-img:qemu-utils
+curl:curl
+isoinfo:genisoimage
 qemu-system-x86_64:qemu-system-x86
 qemu-system-aarch64:qemu-system-arm
 '
