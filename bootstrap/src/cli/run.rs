@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use self::backend::{Connections, Real, Stores};
 use super::{
@@ -25,7 +25,7 @@ use crate::{
     display,
     events::{Event, Events, RunId},
     failure::{Exit, Failure, with_sources},
-    fleet::{self, Claims, Run, Site},
+    fleet::{self, Between, Claims, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory},
     journal::Journal,
     report::{FleetReport, json, table},
@@ -54,6 +54,24 @@ pub(super) struct Args {
     /// Kubernetes Indexed Jobs; `none` for all
     #[arg(long, value_name = "K/N")]
     shard: Option<ShardWish>,
+    /// How many hosts are worked on at once, instead of the inventory's `concurrency`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: Option<u16>,
+    /// Begin with one host alone; go on only if it comes Online
+    #[arg(long)]
+    one_first: bool,
+    /// Start hosts in waves of N, or of N% of the fleet; a wave starts when the one before has ended
+    #[arg(long, value_name = "N|N%")]
+    batch: Option<Portion>,
+    /// Wait this long between waves: `30s`, `5m`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pause: Option<Duration>,
+    /// Run this program between waves, after the pause; start nothing new if it fails
+    #[arg(long, value_name = "PROGRAM")]
+    check: Option<PathBuf>,
+    /// Start nothing new once more than N hosts, or N% of the fleet, have failed
+    #[arg(long, value_name = "N|N%")]
+    max_failures: Option<Portion>,
     /// Connect, look and print what would be done on each host; change nothing, on hosts or in AWS
     #[arg(long)]
     dry_run: bool,
@@ -68,6 +86,11 @@ pub(super) struct Args {
     passphrase_fd: Option<u32>,
     #[command(flatten)]
     places: Places,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "write a number and a unit, such as 90s, 5m or 1h30m".to_owned())
 }
 
 /// What is said of shards.
@@ -191,7 +214,13 @@ fn prepare(
         activations,
         claims: Claims::default(),
         events,
-        concurrency: inventory.concurrency,
+        concurrency: args.concurrency.map_or(inventory.concurrency, usize::from),
+        rollout: Rollout {
+            one_first: args.one_first,
+            batch: args.batch,
+            max_failures: args.max_failures,
+            between: Between { pause: args.pause.unwrap_or_default(), check: args.check.clone() },
+        },
         within: inventory.run_within,
         dry_run: args.dry_run,
     })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, timeout},
 };
 
@@ -44,24 +44,15 @@ impl<B: Backend> HostRun<B> {
         Self { run, spec, stopping, progress }
     }
 
-    /// Waits for a turn and goes through with it.
-    pub(super) async fn run(mut self, turns: Arc<Semaphore>) -> HostReport {
-        let turn = tokio::select! {
-            biased;
-            () = self.stopping.asked() => None,
-            turn = turns.acquire() => turn.ok(),
-        };
-        let outcome = match turn {
-            Some(_turn) => {
-                self.progress.send_modify(|progress| progress.started = Some(Instant::now()));
-                self.work().await.unwrap_or_else(|early| early)
-            }
-            None => Outcome::Skipped { why: "the run ended before its turn".to_owned() },
-        };
+    /// Goes through with it. The turn is given back as soon as the host only waits to be Online: slow agents must not
+    /// hold up others.
+    pub(super) async fn run(mut self, turn: OwnedSemaphorePermit) -> HostReport {
+        self.progress.send_modify(|progress| progress.started = Some(Instant::now()));
+        let outcome = self.work(turn).await.unwrap_or_else(|early| early);
         self.progress.borrow().report(&self.spec, outcome)
     }
 
-    async fn work(&mut self) -> Result<Outcome, Outcome> {
+    async fn work(&mut self, turn: OwnedSemaphorePermit) -> Result<Outcome, Outcome> {
         let limit = self.spec.limits.host;
         let Ok(prepared) = timeout(limit, self.prepare()).await else {
             let step = self.step();
@@ -74,7 +65,10 @@ impl<B: Backend> HostRun<B> {
         };
         match prepared? {
             gaps::Prepared::Planned => Ok(Outcome::Planned),
-            gaps::Prepared::Registered(registered) => self.prove(*registered).await,
+            gaps::Prepared::Registered(registered) => {
+                drop(turn);
+                self.prove(*registered).await
+            }
         }
     }
 

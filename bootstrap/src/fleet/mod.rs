@@ -1,36 +1,40 @@
-//! Drives the whole fleet: a task for each host behind a semaphore, and one place that selects over hosts,
-//! Ctrl-C and the run's deadline. It ends with exactly one report for each host of the inventory.
+//! Drives the whole fleet: a task for each host that has its turn, and one place that selects over hosts, turns,
+//! waves, Ctrl-C and the run's deadline. It ends with exactly one report for each host of the inventory.
 
 mod claims;
+mod crew;
 mod host_run;
 mod phase;
 mod progress;
+mod rollout;
 #[cfg(test)]
 mod tests;
+mod waves;
 
-use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use targets::{Arch, PackageFormat};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    task::{Id, JoinError, JoinSet},
+    sync::{Semaphore, mpsc},
     time::Instant,
 };
 
 use crate::{
-    events::{Event, Events, RunId, Step},
+    events::{Event, Events, RunId},
     host::Connect,
     inventory::{EnvironmentName, HostSpec},
     packages::{Package, PackageError},
-    report::{FleetReport, HostReport, Outcome},
+    report::FleetReport,
     ssm::{Activations, ControlPlane, Verifier},
 };
 
 pub use claims::Claims;
-use host_run::HostRun;
+use crew::Crew;
 use phase::{Phase, Phases};
-use progress::Progress;
+pub use rollout::{Between, InvalidPortion, Portion, Rollout};
+use rollout::{Next, Pace};
+use waves::between;
 
 /// What the engine works with: the real things in the program, models in its tests.
 pub trait Backend: Send + Sync + 'static {
@@ -86,6 +90,8 @@ pub struct Run<B: Backend> {
     pub events: Events,
     /// Hosts worked on at once.
     pub concurrency: usize,
+    /// In which waves they are started.
+    pub rollout: Rollout,
     /// The limit of the whole run.
     pub within: Option<Duration>,
     /// Only observe and plan.
@@ -98,27 +104,46 @@ impl<B: Backend> fmt::Debug for Run<B> {
     }
 }
 
-/// Hosts that are being worked on.
-struct Crew {
-    tasks: JoinSet<HostReport>,
-    /// Which host a task is, and how far it has come.
-    seats: BTreeMap<Id, (usize, watch::Receiver<Progress>)>,
-    reports: Vec<Option<HostReport>>,
-}
-
 /// Runs to the end. Each message on `interrupts` is a Ctrl-C: after the first nothing new starts and what runs
 /// on a host ends; after the second everything is dropped.
 pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) -> FleetReport {
     let (started, clock) = (Timestamp::now(), Instant::now());
     let run = Arc::new(run);
     let phases = Phases::new();
-    let mut crew = Crew::new(&run, &phases);
+    let turns = Arc::new(Semaphore::new(run.concurrency.max(1)));
+    let mut crew = Crew::new(&run);
+    let mut pace = Pace::new(&run.rollout, run.hosts.len());
+    // What lies between the last wave and the next, while it does.
+    let mut pausing: Option<Pausing> = None;
+    let mut why_not_started = "the run ended before its turn".to_owned();
     let mut asked = false;
     let deadline = run.within.map(|within| clock + within);
 
-    while !crew.tasks.is_empty() {
+    loop {
+        let may_start = phases.now() == Phase::Working && pace.may_start();
+        if crew.is_idle() && !may_start && pausing.is_none() {
+            break;
+        }
         tokio::select! {
-            Some(ended) = crew.tasks.join_next_with_id() => crew.take(&run, ended).await,
+            Some(ended) = crew.next() => {
+                let good = crew.take(&run, ended).await;
+                match pace.ended(good) {
+                    Next::Wave if phases.now() == Phase::Working => {
+                        let hosts = run.hosts.len();
+                        pausing = Some(Box::pin(between(run.rollout.between.clone(), crew.started(), hosts)));
+                    }
+                    Next::Wave | Next::Wait => {}
+                    Next::Stop(why) => why_not_started = stop(&run, &mut pace, why).await,
+                }
+            }
+            Ok(turn) = turns.clone().acquire_owned(), if may_start => {
+                pace.started();
+                crew.start(&run, &phases, turn);
+            }
+            checked = over(&mut pausing) => match checked {
+                Ok(()) => pace.open(),
+                Err(why) => why_not_started = stop(&run, &mut pace, why).await,
+            },
             Some(()) = interrupts.recv() => {
                 run.events.send(Event::Interrupted).await;
                 // After the deadline, too, the first Ctrl-C lets what runs end.
@@ -126,13 +151,15 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
                     phases.next();
                 }
                 asked = true;
+                pausing = None;
                 if phases.now() == Phase::Dropping {
-                    crew.tasks.abort_all();
+                    crew.drop_all();
                 }
             }
             () = at(deadline), if phases.now() == Phase::Working => {
                 let text = "the run's limit is over; nothing new is started".to_owned();
                 run.events.send(Event::Warning { host: None, text }).await;
+                pausing = None;
                 phases.next();
             }
         }
@@ -144,7 +171,7 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
         elapsed: clock.elapsed(),
         dry_run: run.dry_run,
         interrupted: phases.now() != Phase::Working,
-        hosts: crew.reports.into_iter().flatten().collect(),
+        hosts: crew.reports(&run, &why_not_started).await,
         activations_left: left
             .into_iter()
             .filter(|(_, end)| end.is_err())
@@ -155,63 +182,28 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
     report
 }
 
+/// What lies between two waves.
+type Pausing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Waits until it is over; for ever, if there is none.
+async fn over(pausing: &mut Option<Pausing>) -> Result<(), String> {
+    let Some(running) = pausing else { return std::future::pending().await };
+    let checked = running.await;
+    *pausing = None;
+    checked
+}
+
+/// Nothing new starts any more; says why.
+async fn stop<B: Backend>(run: &Run<B>, pace: &mut Pace, why: String) -> String {
+    pace.stop();
+    let text = format!("{why}; nothing new is started");
+    run.events.send(Event::Warning { host: None, text }).await;
+    format!("not started: {why}")
+}
+
 async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-impl Crew {
-    fn new<B: Backend>(run: &Arc<Run<B>>, phases: &Phases) -> Self {
-        let turns = Arc::new(Semaphore::new(run.concurrency.max(1)));
-        let mut crew = Self { tasks: JoinSet::new(), seats: BTreeMap::new(), reports: Vec::new() };
-        for (index, host) in run.hosts.iter().enumerate() {
-            let (progress, seat) = watch::channel(Progress::default());
-            let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), progress);
-            let handle = crew.tasks.spawn(task.run(turns.clone()));
-            crew.seats.insert(handle.id(), (index, seat));
-            crew.reports.push(None);
-        }
-        crew
-    }
-
-    async fn take<B: Backend>(&mut self, run: &Run<B>, ended: Result<(Id, HostReport), JoinError>) {
-        let id = match &ended {
-            Ok((id, _)) => *id,
-            Err(error) => error.id(),
-        };
-        let Some((index, seat)) = self.seats.remove(&id) else { return };
-        let Some(host) = run.hosts.get(index) else { return };
-        let report = match ended {
-            Ok((_, report)) => report,
-            Err(error) => seat.borrow().report(host, dropped(seat.borrow().step, &error)),
-        };
-        run.events.send(Event::HostDone(report.clone())).await;
-        if let Some(place) = self.reports.get_mut(index) {
-            *place = Some(report);
-        }
-    }
-}
-
-/// The outcome of a host whose task did not come to its end.
-fn dropped(step: Step, error: &JoinError) -> Outcome {
-    if error.is_panic() {
-        Outcome::Failed {
-            step,
-            why: "bootstrap itself failed on this host".to_owned(),
-            lines: Vec::new(),
-            hint: "this is a bug; please report it with the text above".to_owned(),
-        }
-    } else if step == Step::Queue {
-        Outcome::Skipped { why: "interrupted before its turn".to_owned() }
-    } else {
-        Outcome::Failed {
-            step,
-            why: "dropped by the second Ctrl-C; the host is in doubt, what ran there may still be running"
-                .to_owned(),
-            lines: Vec::new(),
-            hint: "run the same command again: it looks at what is there and goes on from it".to_owned(),
-        }
     }
 }

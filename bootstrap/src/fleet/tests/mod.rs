@@ -3,6 +3,7 @@
 mod endings;
 mod hosts;
 mod machine;
+mod waves;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use targets::{Arch, PackageFormat};
 use tokio::sync::mpsc;
 
 use self::machine::{Machine, Network};
-use super::{Backend, Claims, Packages, Run, Site, run};
+use super::{Backend, Claims, Packages, Rollout, Run, Site, run};
 use crate::{
     events::{Event, Events, Reader, RunId},
     inventory::{HostSpec, Tags},
@@ -68,6 +69,7 @@ struct World {
     cloud: FakeControlPlane,
     machines: BTreeMap<String, Machine>,
     concurrency: usize,
+    rollout: Rollout,
     within: Option<Duration>,
     dry_run: bool,
     edit: fn(&mut HostSpec),
@@ -79,7 +81,16 @@ impl World {
         let cloud = FakeControlPlane::new();
         let machines = names.iter().map(|name| ((*name).to_owned(), Machine::new(&cloud))).collect();
         let log = Log::default();
-        Self { cloud, machines, concurrency: 50, within: None, dry_run: false, edit: |_| {}, log }
+        Self {
+            cloud,
+            machines,
+            concurrency: 50,
+            rollout: Rollout::default(),
+            within: None,
+            dry_run: false,
+            edit: |_| {},
+            log,
+        }
     }
 
     fn machine(&self, name: &str) -> &Machine {
@@ -124,6 +135,7 @@ impl World {
                 claims: Claims::default(),
                 events,
                 concurrency: self.concurrency,
+                rollout: self.rollout.clone(),
                 within: self.within,
                 dry_run: self.dry_run,
             },
