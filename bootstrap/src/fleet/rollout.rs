@@ -194,8 +194,8 @@ mod tests {
         }
     }
 
-    fn portion(text: &str) -> Option<Portion> {
-        Some(text.parse().unwrap())
+    fn portion(text: &str) -> Portion {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -205,10 +205,10 @@ mod tests {
 
     #[test]
     fn waves_are_as_large_as_asked_and_the_last_takes_the_rest() {
-        let tenth = Rollout { batch: portion("10%"), ..Rollout::default() };
+        let tenth = Rollout { batch: Some(portion("10%")), ..Rollout::default() };
         assert_eq!(waves(&tenth, 25, &[]).0, [2; 12].into_iter().chain([1]).collect::<Vec<_>>());
         assert_eq!(waves(&tenth, 5, &[]).0, [1; 5], "a wave has a host at least");
-        let seven = Rollout { batch: portion("7"), one_first: true, ..Rollout::default() };
+        let seven = Rollout { batch: Some(portion("7")), one_first: true, ..Rollout::default() };
         assert_eq!(waves(&seven, 16, &[]).0, [1, 7, 7, 1]);
     }
 
@@ -223,26 +223,28 @@ mod tests {
 
     #[test]
     fn one_failure_too_many_ends_the_start_of_new_hosts() {
-        let careful = Rollout { batch: portion("10"), max_failures: portion("5%"), ..Rollout::default() };
+        let careful =
+            Rollout { batch: Some(portion("10")), max_failures: Some(portion("5%")), ..Rollout::default() };
         assert_eq!(waves(&careful, 40, &[3, 4]).1, None, "two of forty are five percent");
         let (sizes, why) = waves(&careful, 40, &[3, 4, 11]);
         assert_eq!(sizes, [10, 10]);
         assert_eq!(why.unwrap(), "3 hosts have failed, more than the 2 of --max-failures 5%");
-        let none = Rollout { max_failures: portion("0"), batch: portion("1"), ..Rollout::default() };
+        let none =
+            Rollout { max_failures: Some(portion("0")), batch: Some(portion("1")), ..Rollout::default() };
         assert_eq!(waves(&none, 4, &[1]).0, [1, 1]);
     }
 
     #[test]
     fn hosts_that_wait_for_their_turn_in_an_open_wave_do_not_start_any_more() {
-        let mut pace = Pace::new(&Rollout { max_failures: portion("0"), ..Rollout::default() }, 3);
+        let mut pace = Pace::new(&Rollout { max_failures: Some(portion("0")), ..Rollout::default() }, 3);
         pace.started();
         assert!(matches!(pace.ended(false), Next::Stop(_)) && !pace.may_start());
     }
 
     #[test]
     fn a_portion_is_a_number_or_a_percentage() {
-        assert_eq!(portion("10%"), Some(Portion::Percent(10)));
-        assert_eq!(portion("3").unwrap().to_string(), "3");
+        assert_eq!(portion("10%"), Portion::Percent(10));
+        assert_eq!(portion("3").to_string(), "3");
         for wrong in ["", "%", "101%", "-1", "+1", "1.5%", "ten"] {
             assert_eq!(wrong.parse::<Portion>(), Err(InvalidPortion), "{wrong}");
         }
