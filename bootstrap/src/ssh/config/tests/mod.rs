@@ -1,0 +1,1 @@
+//! Tests against OpenSSH itself, and of what `ssh -G` does not show.
