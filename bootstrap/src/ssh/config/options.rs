@@ -126,7 +126,7 @@ impl Found<'_> {
             user_known_hosts: known_hosts(settings.user_known_hosts.as_ref(), path)?,
             global_known_hosts: known_hosts(settings.global_known_hosts.as_ref(), plain)?,
             host_key_checking: settings.strict_host_key_checking,
-            host_key_alias: settings.host_key_alias.as_ref().map(|alias| alias.to_ascii_lowercase()),
+            host_key_alias: settings.host_key_alias.clone(),
             connect_timeout: settings.connect_timeout,
             connection_attempts: settings.connection_attempts,
             server_alive_interval: settings.server_alive_interval,

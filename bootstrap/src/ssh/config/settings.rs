@@ -55,6 +55,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The settings of a host whose port may already be said.
+    pub(super) fn with_port(port: Option<u16>) -> Self {
+        Self { port, ..Self::default() }
+    }
+
     /// Takes a setting that applies.
     pub(super) fn take(&mut self, setting: &Setting, place: &Place) {
         match setting {
@@ -64,7 +69,8 @@ impl Settings {
             Setting::ConnectTimeout(value) => self.connect_timeout = self.connect_timeout.or(*value),
             Setting::ConnectionAttempts(value) => keep(&mut self.connection_attempts, value),
             Setting::GlobalKnownHostsFile(files) => keep_from(&mut self.global_known_hosts, files, place),
-            Setting::HostKeyAlias(value) => keep(&mut self.host_key_alias, value),
+            // OpenSSH has it in lower case wherever it is used, in `%k` too.
+            Setting::HostKeyAlias(value) => keep(&mut self.host_key_alias, &value.to_ascii_lowercase()),
             Setting::HostName(value) => keep_from(&mut self.host_name, value, place),
             Setting::IdentitiesOnly(value) => keep(&mut self.identities_only, value),
             Setting::IdentityAgent(value) => keep_from(&mut self.identity_agent, value, place),

@@ -94,7 +94,7 @@ impl Statement {
             Keyword::CertificateFile => Setting::CertificateFile(text()?),
             Keyword::Compression => Setting::Compression(values::compression(only(line)?)?),
             Keyword::ConnectTimeout => Setting::ConnectTimeout(values::duration(only(line)?)?),
-            Keyword::ConnectionAttempts => Setting::ConnectionAttempts(values::count(only(line)?)?),
+            Keyword::ConnectionAttempts => Setting::ConnectionAttempts(values::count(only(line)?, 1)?),
             Keyword::GlobalKnownHostsFile => Setting::GlobalKnownHostsFile(files(line)?),
             Keyword::HostKeyAlias => Setting::HostKeyAlias(text()?),
             Keyword::HostName => Setting::HostName(text()?),
@@ -114,7 +114,7 @@ impl Statement {
             Keyword::ProxyJump => Setting::ProxyJump(jump::parse(&line.rest)?),
             Keyword::PubkeyAuthentication => Setting::PubkeyAuthentication(values::public_keys(only(line)?)?),
             Keyword::RefuseConnection => Setting::RefuseConnection(text()?),
-            Keyword::ServerAliveCountMax => Setting::ServerAliveCountMax(values::count(only(line)?)?),
+            Keyword::ServerAliveCountMax => Setting::ServerAliveCountMax(values::count(only(line)?, 0)?),
             Keyword::ServerAliveInterval => Setting::ServerAliveInterval(values::duration(only(line)?)?),
             Keyword::StrictHostKeyChecking => {
                 Setting::StrictHostKeyChecking(values::host_key_checking(only(line)?)?)

@@ -90,8 +90,11 @@ pub(super) fn port(text: &str) -> Result<u16, Fault> {
         .ok_or_else(|| Fault::new(format!("`{text}` is not a port"), "write a number from 1 to 65535"))
 }
 
-pub(super) fn count(text: &str) -> Result<u32, Fault> {
-    text.parse().map_err(|_| Fault::new(format!("`{text}` is not a number"), "write a number from 0"))
+/// A number from `least`.
+pub(super) fn count(text: &str, least: u32) -> Result<u32, Fault> {
+    text.parse().ok().filter(|number| *number >= least).ok_or_else(|| {
+        Fault::new(format!("`{text}` is not such a number"), format!("write a number from {least}"))
+    })
 }
 
 /// `90`, `1m30s`, `2H`; `None` for `none`, which is what OpenSSH does without the line.

@@ -22,7 +22,7 @@ pub(super) fn walk<'a>(
     alias: &'a str,
     given: Given<'a>,
 ) -> Result<Found<'a>, ConfigError> {
-    let settings = Settings { port: given.port, ..Settings::default() };
+    let settings = Settings::with_port(given.port);
     let mut walk = Walk {
         local,
         alias,
@@ -129,7 +129,7 @@ fn normal(host: String) -> String {
     match host.parse::<IpAddr>() {
         Ok(address) => address.to_string(),
         // An IPv6 address with an interface, whose name is as it is.
-        Err(_) if host.contains(':') => host,
+        Err(_) if host.contains('%') => host,
         Err(_) => host.to_ascii_lowercase(),
     }
 }
