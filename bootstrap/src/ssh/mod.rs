@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod client;
+pub mod config;
 mod connect;
 mod error;
 mod fingerprint;
