@@ -5,6 +5,7 @@ mod claims;
 mod host_run;
 mod phase;
 mod progress;
+mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ use crate::{
     host::Connect,
     inventory::{EnvironmentName, HostSpec},
     packages::{Package, PackageError},
-    report::{FleetReport, HostReport, Outcome},
+    report::{FleetReport, HostReport, InventoryMark, Outcome},
     ssm::{Activations, ControlPlane, Verifier},
 };
 
@@ -72,6 +73,8 @@ impl<B: Backend> fmt::Debug for Site<B> {
 pub struct Run<B: Backend> {
     /// Its id.
     pub id: RunId,
+    /// The inventory that they are of.
+    pub inventory: InventoryMark,
     /// The hosts, in the order in which they are reported.
     pub hosts: Vec<Arc<HostSpec>>,
     /// Connects to them.
@@ -112,7 +115,7 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
     let (started, clock) = (Timestamp::now(), Instant::now());
     let run = Arc::new(run);
     let phases = Phases::new();
-    let mut crew = Crew::new(&run, &phases);
+    let mut crew = Crew::new(&run, &phases, clock);
     let mut asked = false;
     let deadline = run.within.map(|within| clock + within);
 
@@ -140,6 +143,8 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
     let left = run.activations.close().await;
     let report = FleetReport {
         run: run.id.clone(),
+        merged: Vec::new(),
+        inventory: run.inventory.clone(),
         started,
         elapsed: clock.elapsed(),
         dry_run: run.dry_run,
@@ -163,11 +168,11 @@ async fn at(deadline: Option<Instant>) {
 }
 
 impl Crew {
-    fn new<B: Backend>(run: &Arc<Run<B>>, phases: &Phases) -> Self {
+    fn new<B: Backend>(run: &Arc<Run<B>>, phases: &Phases, began: Instant) -> Self {
         let turns = Arc::new(Semaphore::new(run.concurrency.max(1)));
         let mut crew = Self { tasks: JoinSet::new(), seats: BTreeMap::new(), reports: Vec::new() };
         for (index, host) in run.hosts.iter().enumerate() {
-            let (progress, seat) = watch::channel(Progress::default());
+            let (progress, seat) = watch::channel(Progress::waiting(began));
             let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), progress);
             let handle = crew.tasks.spawn(task.run(turns.clone()));
             crew.seats.insert(handle.id(), (index, seat));
@@ -187,6 +192,9 @@ impl Crew {
             Ok((_, report)) => report,
             Err(error) => seat.borrow().report(host, dropped(seat.borrow().step, &error)),
         };
+        // A task that was dropped has not told the last lines of its command.
+        let said = seat.borrow().said.clone();
+        said.tell(&host.name, &run.events).await;
         run.events.send(Event::HostDone(report.clone())).await;
         if let Some(place) = self.reports.get_mut(index) {
             *place = Some(report);
