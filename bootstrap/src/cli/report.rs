@@ -13,7 +13,7 @@ use super::{
 use crate::{
     failure::{Exit, Failure, with_sources},
     inventory::Inventory,
-    report::{FleetReport, folder::Folder, html, json, junit, merge, table},
+    report::{FleetReport, html, json, junit, merge, table},
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -98,11 +98,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
     let report =
         merge::merge(parts).map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
     if let Some(path) = &args.report {
-        let folder = Folder::at(path).map_err(|error| {
-            let what = format!("the report cannot be put into {}", path.display());
-            let hint = "name a directory that you may write to with `--report`";
-            Failure::new(Exit::CannotStart, what).because(error).hint(hint)
-        })?;
+        let folder = leave::make(path)?;
         for (host, from) in &folders {
             folder.take_log(host, from);
         }

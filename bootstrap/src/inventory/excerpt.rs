@@ -48,7 +48,9 @@ impl Inventory {
         if let Some(limit) = self.run_within {
             line(&mut text, "run_within", &quoted(&duration(limit)));
         }
-        shared.iter().for_each(|(key, value)| line(&mut text, key, value));
+        for (key, value) in &shared {
+            line(&mut text, key, value);
+        }
         let used: BTreeSet<_> = hosts.iter().map(|host| &host.environment.name).collect();
         for environment in self.environments.values().filter(|environment| used.contains(&environment.name)) {
             write_environment(&mut text, environment)?;
@@ -140,7 +142,9 @@ fn write_environment(text: &mut String, environment: &Environment) -> Result<(),
     line(text, "role", &quoted(role));
     line(text, "instance_name", &quoted(&instance_name.0));
     for (key, value) in [("profile", profile), ("endpoint", endpoint), ("agent_endpoint", agent_endpoint)] {
-        value.iter().for_each(|value| line(text, key, &quoted(value)));
+        if let Some(value) = value {
+            line(text, key, &quoted(value));
+        }
     }
     if let Some(bundle) = ca_bundle {
         line(text, "ca_bundle", &path(bundle)?);
@@ -164,7 +168,9 @@ fn write_environment(text: &mut String, environment: &Environment) -> Result<(),
     if !keys.is_empty() {
         line(text, "package.keys", &paths(keys)?);
     }
-    sha256.iter().for_each(|digest| line(text, "package.sha256", &quoted(digest)));
+    if let Some(digest) = sha256 {
+        line(text, "package.sha256", &quoted(digest));
+    }
     Ok(())
 }
 
@@ -203,7 +209,9 @@ fn write_host<'s>(
         let groups: Vec<_> = host.groups.iter().map(|group| quoted(group.as_str())).collect();
         line(text, "groups", &format!("[{}]", groups.join(", ")));
     }
-    settings.for_each(|(key, value)| line(text, key, value));
+    for (key, value) in settings {
+        line(text, key, value);
+    }
     let of_environment = &host.environment.tags;
     write_tags(text, host.tags.iter().filter(|(key, value)| of_environment.get(*key) != Some(*value)));
 }
@@ -217,7 +225,9 @@ fn write_tags<'t>(text: &mut String, tags: impl Iterator<Item = (&'t String, &'t
 
 fn comments(text: &mut String, lines: &[String]) {
     // On one line each: what follows a line end would be read.
-    lines.iter().for_each(|line| writeln!(text, "# {}", clean(line)).unwrap_or_default());
+    for line in lines {
+        writeln!(text, "# {}", clean(line)).ok();
+    }
 }
 
 fn line(text: &mut String, key: &str, value: &str) {

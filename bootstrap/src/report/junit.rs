@@ -4,7 +4,7 @@
 //! Elements and attributes are those that the schemas in use agree on (Jenkins' xUnit plugin, Ant, Surefire): no
 //! `skipped` or `timestamp` at the top, `properties` first, and times without a zone, which are UTC.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, fmt::Write as _, io};
 
 use quick_xml::{
     Writer,
@@ -118,13 +118,14 @@ fn case(xml: &mut Xml, host: &HostReport) -> io::Result<()> {
 fn story(host: &HostReport, trouble: &Trouble<'_>) -> String {
     let mut text = format!("{}: {}", host.host, clean(trouble.why));
     if !trouble.lines.is_empty() {
-        text += &format!("\nlast {}:\n{}", plural(trouble.lines.len(), "line"), trouble.text());
+        // Writing to a string cannot fail.
+        write!(text, "\nlast {}:\n{}", plural(trouble.lines.len(), "line"), trouble.text()).ok();
     }
     if !trouble.hint.is_empty() {
-        text += &format!("\nhint: {}", clean(trouble.hint));
+        write!(text, "\nhint: {}", clean(trouble.hint)).ok();
     }
     for action in &host.actions {
-        text += &format!("\ndone before: {}", clean(action));
+        write!(text, "\ndone before: {}", clean(action)).ok();
     }
     text
 }

@@ -231,9 +231,10 @@ pub fn file_name(host: &HostName) -> String {
         return format!("{name}.log");
     }
     // Names of hosts are ASCII.
-    let digest: String = Sha256::digest(name).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digest =
+        Sha256::digest(name).iter().take(4).fold(0_u32, |digest, byte| digest << 8 | u32::from(*byte));
     let cut = name.get(..LONGEST_NAME).unwrap_or(name);
-    format!("{cut}~{digest}.log")
+    format!("{cut}~{digest:08x}.log")
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
@@ -280,9 +281,26 @@ mod tests {
         let (directory, trouble) = told(&events);
         assert_eq!(trouble, None);
         let log = fs::read_to_string(directory.path().join("logs/deb-2.log")).unwrap();
-        insta::assert_snapshot!(log, @"");
+        insta::assert_snapshot!(log, @"
+        # deb-2: run 20261122T103105Z-5f3a of /etc/fleet/hosts.toml; times are UTC
+        2026-11-22T10:31:06.000Z step     connect
+        2026-11-22T10:31:09.000Z step     install
+        2026-11-22T10:31:10.000Z command  runs `apply`
+        2026-11-22T10:31:10.000Z out      dpkg: errorx
+        2026-11-22T10:31:11.000Z end      failed, 2 commands in 3.0 s
+        2026-11-22T10:31:11.000Z why      `dpkg --install amazon-ssm-agent.deb` ended with exit code 1
+        2026-11-22T10:31:11.000Z hint     free space in /var and run again
+        ");
         let run = fs::read_to_string(directory.path().join("run.log")).unwrap();
-        insta::assert_snapshot!(run, @"");
+        insta::assert_snapshot!(run, @"
+        # the run: run 20261122T103105Z-5f3a of /etc/fleet/hosts.toml; times are UTC
+        2026-11-22T10:31:05.000Z run      6 hosts
+        2026-11-22T10:31:05.000Z warning  AWS's key expires in 60 days
+        2026-11-22T10:31:08.000Z aws      dev: activation 6a2f1c1e-8b8e-4a51-9d3c-0123456789ab created, for up to 3 registrations
+        2026-11-22T10:31:15.000Z warning  interrupted
+        2026-11-22T10:31:17.000Z warning  activation 6a2f1c1e-8b8e-4a51-9d3c-0123456789ab could not be deleted: the endpoint does not answer
+        2026-11-22T10:31:17.000Z end      6 hosts: 2 online (1 changed, 1 unchanged), 1 registered, 1 failed, 1 unreachable, 1 skipped in 12.3 s
+        ");
     }
 
     #[test]
@@ -326,9 +344,9 @@ mod tests {
 
     #[test]
     fn the_longest_names_differ_within_what_a_file_system_takes() {
-        let name = |last: &str| file_name(&HostName::sample(&(["abcdefg"; 31].join(".") + last)));
+        let name = |last: &str| file_name(&HostName::sample(&(["abcdefg"; 29].join(".") + last)));
         assert!(name(".x").len() <= 255 && name(".x").ends_with(".x.log"));
-        let long = |last: &str| name(&format!(".{}", last.repeat(5)));
+        let long = |last: &str| name(&format!(".{}{last}", "x".repeat(18)));
         assert!(long("y").len() <= 255);
         assert_ne!(long("y"), long("z"));
     }

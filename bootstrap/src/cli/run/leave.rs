@@ -30,20 +30,15 @@ impl Leavings {
         places: &Places,
         run: &RunId,
     ) -> Result<Option<(Self, HostLogs)>, Failure> {
-        let folder = match asked {
-            Some(path) => Folder::at(path).map_err(|error| {
-                let what = format!("the report cannot be put into {}", path.display());
-                let hint = "name a directory that you may write to with `--report`";
-                Failure::new(Exit::CannotStart, what).because(error).hint(hint)
-            })?,
-            None => {
-                let reports = places.reports()?;
-                match Folder::of_run(&reports, run) {
-                    Ok(folder) => folder,
-                    Err(error) => {
-                        warn(&format!("there will be no report: {}: {error}", reports.display()));
-                        return Ok(None);
-                    }
+        let folder = if let Some(path) = asked {
+            make(path)?
+        } else {
+            let reports = places.reports()?;
+            match Folder::of_run(&reports, run) {
+                Ok(folder) => folder,
+                Err(error) => {
+                    warn(&format!("there will be no report: {}: {error}", reports.display()));
+                    return Ok(None);
                 }
             }
         };
@@ -59,6 +54,15 @@ impl Leavings {
             say_where(&self.folder, all_well);
         }
     }
+}
+
+/// The directory that was asked for.
+pub(in crate::cli) fn make(path: &Path) -> Result<Folder, Failure> {
+    Folder::at(path).map_err(|error| {
+        let what = format!("the report cannot be put into {}", path.display());
+        let hint = "name a directory that you may write to with `--report`";
+        Failure::new(Exit::CannotStart, what).because(error).hint(hint)
+    })
 }
 
 /// Writes the documents; tells whether every host is good. Of an inventory that is not at hand there is no `failed.toml`.

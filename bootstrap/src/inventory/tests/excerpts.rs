@@ -14,7 +14,7 @@ identity = ["key", "keys/lab"]
 concurrency = 7
 run_within = "2h"
 known_hosts = "known_hosts"
-tags = { Owner = "a \"b\" \\ c" }
+tags = { Owner = "a b @ c" }
 [package]
 source = "packages"
 verify = "off"

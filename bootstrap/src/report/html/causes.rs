@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{
     Beside, OUTCOMES,
     hosts::{header, row},
-    is_bad, spoken,
+    spoken,
     strip::Clock,
 };
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// A host and what is wrong with it.
+type Bad<'a> = (&'a HostReport, Trouble<'a>);
+
 /// Hosts that are not good for what is the same reason.
 struct Cause<'a> {
     word: &'static str,
@@ -27,7 +30,7 @@ struct Cause<'a> {
     why: String,
     /// What all of them are told to do.
     hint: Option<&'a str>,
-    hosts: Vec<(&'a HostReport, Trouble<'a>)>,
+    hosts: Vec<Bad<'a>>,
 }
 
 pub(super) fn section(report: &FleetReport, clock: Clock, beside: Beside<'_>) -> Markup {
@@ -79,9 +82,8 @@ fn own(cause: &Cause<'_>, trouble: &Trouble<'_>, lines_are_shared: bool) -> Mark
 
 /// What needs the operator most first: by outcome, then the causes of the most hosts.
 fn causes(report: &FleetReport) -> Vec<Cause<'_>> {
-    let mut groups: BTreeMap<(usize, Option<Step>, String), Vec<(&HostReport, Trouble<'_>)>> =
-        BTreeMap::new();
-    for host in report.hosts.iter().filter(is_bad) {
+    let mut groups: BTreeMap<(usize, Option<Step>, String), Vec<Bad<'_>>> = BTreeMap::new();
+    for host in &report.hosts {
         let Some(trouble) = Trouble::of(&host.outcome) else { continue };
         let rank = OUTCOMES.iter().position(|word| *word == host.outcome.word()).unwrap_or(OUTCOMES.len());
         groups.entry((rank, trouble.step, pattern(host, trouble.why))).or_default().push((host, trouble));

@@ -1,5 +1,7 @@
 //! The run along the clock: how many hosts were in which phase. It shows at a glance what the fleet waited for.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, html};
 
 use super::{
@@ -61,10 +63,11 @@ fn count(report: &FleetReport, clock: Clock) -> Vec<[usize; Phase::ALL.len()]> {
 fn outline(counted: &[[usize; Phase::ALL.len()]], phase: usize, most: usize) -> String {
     let mut path = format!("M0 {most}");
     let mut last = 0;
+    // Writing to a string cannot fail.
     for (at, phases) in counted.iter().enumerate() {
         let height: usize = phases.iter().take(phase + 1).sum();
         if height != last {
-            path += &format!("H{at}V{}", most - height);
+            write!(path, "H{at}V{}", most - height).ok();
             last = height;
         }
     }
@@ -89,7 +92,7 @@ mod tests {
             began: Duration::from_secs(began),
             ended: Duration::from_secs(ended),
         };
-        report.elapsed = Duration::from_secs(240);
+        report.elapsed = Duration::from_mins(4);
         report.hosts[0].timeline = vec![time(Step::Connect, 0, 10), time(Step::Install, 10, 240)];
         report.hosts[1].timeline = vec![time(Step::Connect, 5, 20)];
         let counted = count(&report, Clock::of(&report));

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::strip::{Clock, Phase};
 use super::{
-    FleetReport, HostReport,
+    FleetReport,
     rerun::FAILED,
     table,
     words::{legible, sign},
@@ -228,9 +228,4 @@ fn verdict(report: &FleetReport) -> String {
 
 fn digest(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
-}
-
-/// Is it one of those that the page begins with?
-fn is_bad(host: &&HostReport) -> bool {
-    !host.outcome.is_good()
 }

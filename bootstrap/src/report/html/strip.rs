@@ -170,7 +170,7 @@ mod tests {
             ended: Duration::from_secs(ended),
         };
         report.hosts[0].timeline = vec![time(600, 610)];
-        report.elapsed = Duration::from_secs(1200);
+        report.elapsed = Duration::from_mins(20);
         let clock = Clock::of(&report);
         assert_eq!(clock, Clock { run: 1_200_000, longest: 10_000 });
         assert_eq!(clock.default_scale(), "by-host");

@@ -29,7 +29,8 @@ fn every_host_is_on_the_page_once_and_those_that_are_not_good_come_first() {
     }
     assert_eq!(count(&page, "<details class=\"host\""), 6);
     let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
-    let order = ["deb-2</span>", "rpm-2</span>", "deb-3</span>", "rpm-3</span>", "deb-1</span>", "rpm-1</span>"];
+    let order =
+        ["deb-2</span>", "rpm-2</span>", "deb-3</span>", "rpm-3</span>", "deb-1</span>", "rpm-1</span>"];
     assert!(order.map(place).is_sorted(), "failed, registered, unreachable, skipped, and then the good ones");
 }
 
@@ -42,13 +43,20 @@ fn what_is_not_good_has_its_cause_its_last_lines_and_its_remedy() {
     assert_eq!(count(&page, why), 1, "said once, since there is one host");
     assert!(page.contains(">dpkg: error: failed to write\nNo space left on device</pre>"), "{page}");
     assert!(page.contains("<p class=\"hint\">free space in /var and run again</p>"), "{page}");
-    assert!(page.contains("1 activation could not be deleted: 6a2f1c1e-8b8e-4a51-9d3c-0123456789ab."), "{page}");
+    assert!(
+        page.contains("1 activation could not be deleted: 6a2f1c1e-8b8e-4a51-9d3c-0123456789ab."),
+        "{page}"
+    );
 }
 
 #[test]
 fn a_host_shows_its_steps_with_their_times_and_what_was_done() {
     let page = page(&sample::good());
-    for text in ["<li class=\"p\">install 3.6 s</li>", "<li class=\"w\">online 1.2 s</li>", "began 0.0 s into the run, 4 commands"] {
+    for text in [
+        "<li class=\"p\">install 3.6 s</li>",
+        "<li class=\"w\">online 1.2 s</li>",
+        "began 0.0 s into the run, 4 commands",
+    ] {
         assert!(page.contains(text), "{text} in {page}");
     }
     assert!(page.contains("<rect class=\"p\" x=\"1200\" width=\"3600\">"), "{page}");
@@ -117,8 +125,19 @@ fn only_what_lies_beside_the_page_is_led_to() {
 fn every_kind_of_step_has_a_colour_and_a_place_in_the_legend() {
     let mut report = sample::good();
     let steps = [
-        Step::Connect, Step::Observe, Step::Plan, Step::Fetch, Step::Upload, Step::Install, Step::Configure,
-        Step::Register, Step::Start, Step::Check, Step::Online, Step::Repair, Step::Tag,
+        Step::Connect,
+        Step::Observe,
+        Step::Plan,
+        Step::Fetch,
+        Step::Upload,
+        Step::Install,
+        Step::Configure,
+        Step::Register,
+        Step::Start,
+        Step::Check,
+        Step::Online,
+        Step::Repair,
+        Step::Tag,
     ];
     let time = |step| StepTime { step, began: report.elapsed, ended: report.elapsed };
     report.hosts[0].timeline = steps.map(time).into();
@@ -135,7 +154,10 @@ fn an_empty_an_interrupted_and_a_dry_run_say_so() {
     let mut report = sample::dry();
     report.interrupted = true;
     let dry = page(&report);
-    assert!(dry.contains("bootstrap, a dry run") && dry.contains("1 of 3 hosts not planned, interrupted"), "{dry}");
+    assert!(
+        dry.contains("bootstrap, a dry run") && dry.contains("1 of 3 hosts not planned, interrupted"),
+        "{dry}"
+    );
     report.hosts.clear();
     report.inventory.hosts = 3;
     let none = page(&report);

@@ -10,6 +10,12 @@ fn every_host_has_every_field_in_the_documented_form() {
     {
       "schema": 1,
       "run": "20261122T103105Z-5f3a",
+      "merged": [],
+      "inventory": {
+        "path": "/etc/fleet/hosts.toml",
+        "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        "hosts": 6
+      },
       "started": "2026-11-22T10:31:05Z",
       "seconds": 12.345,
       "dry_run": false,
@@ -41,7 +47,20 @@ fn every_host_has_every_field_in_the_documented_form() {
           "lines": [],
           "hint": null,
           "execs": 4,
-          "seconds": 8.14
+          "seconds": 8.14,
+          "position": 1,
+          "timeline": [
+            {
+              "step": "connect",
+              "began": 0.01,
+              "ended": 0.31
+            },
+            {
+              "step": "observe",
+              "began": 0.31,
+              "ended": 0.9
+            }
+          ]
         },
         {
           "host": "deb-2",
@@ -58,7 +77,9 @@ fn every_host_has_every_field_in_the_documented_form() {
           ],
           "hint": "free space in /var and run again",
           "execs": 2,
-          "seconds": 3.0
+          "seconds": 3.0,
+          "position": 2,
+          "timeline": []
         }
       ],
       "activations_left": [
