@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the lab and the tests need and what is missing, on Debian and its derivatives; elsewhere says what is needed.
-# --static: what building static binaries with Debian's compiler needs.
+# --static: what building static binaries with Debian's compiler needs. --browser: what looking at pages needs.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=tools/step.sh
@@ -38,6 +38,13 @@ readelf:binutils
 /usr/bin/cargo:cargo-web
 /usr/lib/rustlib/src/rust/library/std/build.rs:rust-web-src
 qemu-aarch64-static:qemu-user-static
+'
+fi
+
+if [ "${1-}" = --browser ]; then
+    needs='
+chromium:chromium
+chromedriver:chromium-driver
 '
 fi
 

@@ -55,6 +55,7 @@ run() {
         step 'unit and integration tests' counted cargo test --workspace --locked --quiet --no-fail-fast &&
         step 'the lab by boto3, the AWS CLI and a replayed agent' counted sh tools/clients.sh || return
     [ "${1-}" != --fast ] || return 0
+    step 'a report of 1,000 hosts in a browser' counted tools/report-page.sh || return
     step 'building the stand-in agent' build_agent &&
         machines &&
         step 'a run that is killed leaves nothing' counted tools/hil-crash.sh &&

@@ -4,7 +4,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -42,7 +42,9 @@ impl fmt::Display for RunId {
 }
 
 /// What a host is going through; every step has a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Waiting for its turn.
@@ -103,6 +105,28 @@ impl fmt::Display for Step {
     }
 }
 
+/// A line about a command that ran on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The controller's time when it came.
+    pub at: Timestamp,
+    /// Who says it.
+    pub source: Source,
+    /// The line, without its end; what a host prints may hold control characters.
+    pub text: String,
+}
+
+/// Who says a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This program: a command begins or ends.
+    Bootstrap,
+    /// The command, on stdout.
+    Stdout,
+    /// The command, on stderr; told at its end.
+    Stderr,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -137,6 +161,13 @@ pub enum Event {
         host: HostName,
         /// The action's sentence.
         action: String,
+    },
+    /// What commands printed on a host, in order; without secrets, and never lost.
+    Output {
+        /// The host.
+        host: HostName,
+        /// At least one.
+        lines: Vec<Line>,
     },
     /// An activation was created; its code is nobody's business here.
     ActivationCreated {
@@ -219,6 +250,21 @@ impl Events {
     /// Sends an event that may be lost when the readers are behind: a step that is over in a moment.
     pub fn try_send(&self, event: Event) {
         self.0.try_send((Timestamp::now(), event)).ok();
+    }
+
+    /// Makes and sends an event if there is room for one; until then nothing is made, and so nothing is lost.
+    pub(crate) fn try_send_with(&self, make: impl FnOnce() -> Option<Event>) {
+        if let Ok(place) = self.0.try_reserve()
+            && let Some(event) = make()
+        {
+            place.send((Timestamp::now(), event));
+        }
+    }
+
+    /// A sender to a channel of a test.
+    #[cfg(test)]
+    pub(crate) fn to(sender: mpsc::Sender<(Timestamp, Event)>) -> Self {
+        Self(sender)
     }
 
     /// Sends an event. Readers never fail a run, so an event nobody reads any more is dropped.

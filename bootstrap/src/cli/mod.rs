@@ -7,6 +7,7 @@ mod facts;
 mod history;
 mod inventory;
 mod places;
+mod report;
 mod run;
 mod version;
 
@@ -50,6 +51,9 @@ enum Command {
     Facts(facts::Args),
     /// Show earlier runs: what was done, where, and how it ended
     History(history::Args),
+    /// Merge the reports of parts of a fleet, or show one in another form
+    #[command(subcommand)]
+    Report(report::Command),
     /// Look after activations that an interrupted run left behind
     #[command(subcommand)]
     Activations(activations::Command),
@@ -110,6 +114,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Inventory(command)) => inventory::run(&command),
         Some(Command::Facts(args)) => facts::run(args).await,
         Some(Command::History(args)) => history::run(&args),
+        Some(Command::Report(command)) => report::run(&command),
         Some(Command::Activations(command)) => activations::run(command).await,
         None => run::run(cli.run).await,
     }

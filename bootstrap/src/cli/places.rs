@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure};
 /// Options that say where state and cache are.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Places {
-    /// Directory of the journal [default: `$XDG_STATE_HOME/bootstrap` or `~/.local/state/bootstrap`]
+    /// Directory of the journal and of the last reports [default: `$XDG_STATE_HOME/bootstrap` or `~/.local/state/bootstrap`]
     #[arg(long, value_name = "DIR", env = "BOOTSTRAP_STATE_DIR", hide_env_values = true)]
     state_dir: Option<PathBuf>,
 }
@@ -15,11 +15,19 @@ pub(super) struct Places {
 impl Places {
     /// The journal's file.
     pub(super) fn journal(&self) -> Result<PathBuf, Failure> {
-        let directory = match &self.state_dir {
-            Some(directory) => directory.clone(),
-            None => base("XDG_STATE_HOME", ".local/state")?,
-        };
-        Ok(directory.join("journal.db"))
+        Ok(self.state()?.join("journal.db"))
+    }
+
+    /// Where the reports of the last runs are kept.
+    pub(super) fn reports(&self) -> Result<PathBuf, Failure> {
+        Ok(self.state()?.join("reports"))
+    }
+
+    fn state(&self) -> Result<PathBuf, Failure> {
+        match &self.state_dir {
+            Some(directory) => Ok(directory.clone()),
+            None => base("XDG_STATE_HOME", ".local/state"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backend;
 mod interrupts;
+pub(super) mod leave;
 mod sweep;
 
 use std::{
@@ -15,7 +16,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::backend::{Connections, Real, Stores};
+use self::{
+    backend::{Connections, Real, Stores},
+    leave::Leavings,
+};
 use super::{
     OutputFormat,
     places::{self, Places},
@@ -23,12 +27,12 @@ use super::{
 };
 use crate::{
     display,
-    events::{Event, Events, RunId},
+    events::{Event, Events, Reader, RunId},
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory},
     journal::Journal,
-    report::{FleetReport, json, table},
+    report::{FleetReport, InventoryMark, json, table},
     selection::{InvalidShard, Selection, Shard, Term},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
@@ -84,6 +88,10 @@ pub(super) struct Args {
     /// Read the passphrases of encrypted private keys from this file descriptor, one a line
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
+    /// Put report.json, report.xml (JUnit), report.html, failed.toml and the logs into this directory
+    /// [default: reports/RUN in the state directory, where the newest are kept]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     places: Places,
 }
@@ -119,10 +127,15 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
-    let (events, told) = Events::start(vec![Box::new(journal.reader()), shown.reader()]);
-
     let planes = control_planes(&inventory).await?;
-    let run = prepare(&args, &inventory, keys, &planes, events.clone())?;
+    let id = RunId::new(Timestamp::now());
+    let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader()), shown.reader()];
+    let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
+        readers.push(Box::new(logs));
+        left
+    });
+    let (events, told) = Events::start(readers);
+    let run = prepare(&args, id, &inventory, keys, &planes, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -151,7 +164,10 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     if !report.dry_run && !report.interrupted {
         sweep::strays(&journal, file, &planes).await;
     }
-    print(&report, &args, file, no_color);
+    print(&report, args.output, file);
+    if let Some(left) = left {
+        left.end(&report, &inventory, args.quiet);
+    }
     Ok(exit_of(&report))
 }
 
@@ -189,12 +205,12 @@ fn select(args: &Args, inventory: &Inventory, journal: &Journal) -> Result<Vec<A
 /// Everything that can keep a run from starting happens here, before its first event.
 fn prepare(
     args: &Args,
+    id: RunId,
     inventory: &Inventory,
     keys: KeyRing,
     planes: &Planes,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
-    let id = RunId::new(Timestamp::now());
     let pools: Vec<_> =
         planes.values().map(|(environment, plane)| pool(inventory, environment, plane)).collect();
     let told = events.clone();
@@ -208,6 +224,7 @@ fn prepare(
     }
     Ok(Run {
         id,
+        inventory: InventoryMark::of(inventory),
         hosts: inventory.hosts.clone(),
         connector: Connections(SshConnector::new(keys, HANDSHAKES)),
         sites,
@@ -318,25 +335,28 @@ async fn remove_leftovers(journal: &Journal, inventory: &Inventory, planes: &Pla
     }
 }
 
-fn print(report: &FleetReport, args: &Args, inventory: &Path, no_color: bool) {
-    let text = match args.output {
+fn print(report: &FleetReport, output: OutputFormat, inventory: &Path) {
+    say(&match output {
         OutputFormat::Json => json::render(report),
-        OutputFormat::Text => {
-            let terminal = stdout().is_terminal();
-            let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
-            let look = table::Look {
-                color: terminal && !no_color,
-                width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
-                every_host: false,
-                inventory,
-            };
-            table::render(report, look)
-        }
-    };
-    say(&text);
+        OutputFormat::Text => table::render(report, look(inventory)),
+    });
 }
 
-fn exit_of(report: &FleetReport) -> Exit {
+/// How a table on stdout is to look.
+pub(super) fn look(inventory: &Path) -> table::Look<'_> {
+    let terminal = stdout().is_terminal();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
+    table::Look {
+        color: terminal && !no_color,
+        width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
+        every_host: false,
+        inventory,
+    }
+}
+
+/// What a report means for the exit code.
+pub(super) fn exit_of(report: &FleetReport) -> Exit {
     if report.interrupted {
         Exit::Interrupted
     } else if report.hosts.iter().all(|host| host.outcome.is_good()) {

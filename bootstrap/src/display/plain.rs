@@ -86,7 +86,9 @@ fn progress(event: &Event) -> Option<String> {
         Event::ActivationDeleted { id } => format!("activation {id} deleted"),
         Event::HostDone(report) => ended(report),
         Event::RunDone(report) => table::counts(report),
-        Event::ActivationLeft { .. } | Event::Warning { .. } | Event::Interrupted => return None,
+        Event::ActivationLeft { .. } | Event::Warning { .. } | Event::Interrupted | Event::Output { .. } => {
+            return None;
+        }
     })
 }
 

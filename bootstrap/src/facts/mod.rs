@@ -124,7 +124,7 @@ impl Facts {
             Escalation::None => "none",
         };
         let arguments = [escalation, PACKAGED.unit, SNAP.unit, UPSTART.unit].map(str::to_owned);
-        Command::new(&PROBE, arguments.to_vec(), limit).as_login_user()
+        Command::new(&PROBE, arguments.to_vec(), limit).as_login_user().telling_facts()
     }
 
     /// Reads what the probe printed; `now` is the controller's time when its answer was complete.

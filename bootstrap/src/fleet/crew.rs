@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     task::{Id, JoinError, JoinSet},
+    time::Instant,
 };
 
 use super::{Backend, Run, host_run::HostRun, phase::Phases, progress::Progress};
@@ -22,12 +23,14 @@ pub(super) struct Crew {
     reports: Vec<Option<HostReport>>,
     /// How many hosts have been started, in the inventory's order.
     started: usize,
+    /// When the run began.
+    began: Instant,
 }
 
 impl Crew {
-    pub(super) fn new<B: Backend>(run: &Run<B>) -> Self {
+    pub(super) fn new<B: Backend>(run: &Run<B>, began: Instant) -> Self {
         let reports = run.hosts.iter().map(|_| None).collect();
-        Self { tasks: JoinSet::new(), seats: BTreeMap::new(), reports, started: 0 }
+        Self { tasks: JoinSet::new(), seats: BTreeMap::new(), reports, started: 0, began }
     }
 
     /// Is nobody at work?
@@ -47,7 +50,7 @@ impl Crew {
         turn: OwnedSemaphorePermit,
     ) {
         let Some(host) = run.hosts.get(self.started) else { return };
-        let (progress, seat) = watch::channel(Progress::default());
+        let (progress, seat) = watch::channel(Progress::waiting(self.began));
         let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), progress);
         let handle = self.tasks.spawn(task.run(turn));
         self.seats.insert(handle.id(), (self.started, seat));
@@ -75,6 +78,9 @@ impl Crew {
             Ok((_, report)) => report,
             Err(error) => seat.borrow().report(host, dropped(seat.borrow().step, &error)),
         };
+        // A task that was dropped has not told the last lines of its command.
+        let said = seat.borrow().said.clone();
+        said.tell(&host.name, &run.events).await;
         let good = report.outcome.is_good();
         self.keep(run, index, report).await;
         good
@@ -93,7 +99,7 @@ impl Crew {
     ) -> Vec<HostReport> {
         for (index, host) in run.hosts.iter().enumerate().skip(self.started) {
             let skipped = Outcome::Skipped { why: why_not_started.to_owned() };
-            self.keep(run, index, Progress::default().report(host, skipped)).await;
+            self.keep(run, index, Progress::waiting(self.began).report(host, skipped)).await;
         }
         self.reports.into_iter().flatten().collect()
     }

@@ -86,7 +86,7 @@ impl<B: Backend> HostRun<B> {
     }
 
     async fn show(&self, step: Step) {
-        self.progress.send_modify(|progress| progress.step = step);
+        self.progress.send_modify(|progress| progress.enter(step));
         self.run.events.send(Event::Step { host: self.spec.name.clone(), step }).await;
     }
 
@@ -135,7 +135,16 @@ impl<B: Backend> HostRun<B> {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Output, Outcome> {
         self.progress.send_modify(|progress| progress.execs += 1);
-        host.run(command, on_line).await.map_err(|error| {
+        let said = self.progress.borrow().said.clone();
+        said.began(command);
+        let mut heard = |line: &str| {
+            said.line(command, line);
+            on_line(line);
+        };
+        let ended = host.run(command, &mut heard).await;
+        said.ended(command, &ended);
+        said.tell(&self.spec.name, &self.run.events).await;
+        ended.map_err(|error| {
             let hint = match &error {
                 HostError::Lost { .. } => {
                     "run the same command again: it looks at what is there and goes on from it"

@@ -7,6 +7,7 @@ mod host_run;
 mod phase;
 mod progress;
 mod rollout;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod waves;
@@ -25,7 +26,7 @@ use crate::{
     host::Connect,
     inventory::{EnvironmentName, HostSpec},
     packages::{Package, PackageError},
-    report::FleetReport,
+    report::{FleetReport, InventoryMark},
     ssm::{Activations, ControlPlane, Verifier},
 };
 
@@ -76,6 +77,8 @@ impl<B: Backend> fmt::Debug for Site<B> {
 pub struct Run<B: Backend> {
     /// Its id.
     pub id: RunId,
+    /// The inventory that they are of.
+    pub inventory: InventoryMark,
     /// The hosts, in the order in which they are reported.
     pub hosts: Vec<Arc<HostSpec>>,
     /// Connects to them.
@@ -111,7 +114,7 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
     let run = Arc::new(run);
     let phases = Phases::new();
     let turns = Arc::new(Semaphore::new(run.concurrency.max(1)));
-    let mut crew = Crew::new(&run);
+    let mut crew = Crew::new(&run, clock);
     let mut pace = Pace::new(&run.rollout, run.hosts.len());
     // What lies between the last wave and the next, while it does.
     let mut pausing: Option<Pausing> = None;
@@ -167,6 +170,8 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
     let left = run.activations.close().await;
     let report = FleetReport {
         run: run.id.clone(),
+        merged: Vec::new(),
+        inventory: run.inventory.clone(),
         started,
         elapsed: clock.elapsed(),
         dry_run: run.dry_run,

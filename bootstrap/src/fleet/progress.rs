@@ -1,18 +1,26 @@
 //! How far one host has come. It lives outside the host's task, so that a task which is dropped by a limit or a
 //! second Ctrl-C leaves a report that tells what was done.
 
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::spool::Spool;
 use crate::{
     events::Step,
     inventory::HostSpec,
-    report::{HostReport, Outcome},
+    report::{HostReport, Outcome, StepTime},
     ssm::ManagedNodeId,
 };
-use tokio::time::Instant;
 
 /// How far one host has come.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     pub(super) step: Step,
+    /// Every step it has entered, and when.
+    entered: Vec<(Step, Instant)>,
+    /// When the run began.
+    run_began: Instant,
     /// When its turn came.
     pub(super) started: Option<Instant>,
     pub(super) node: Option<ManagedNodeId>,
@@ -21,15 +29,34 @@ pub(super) struct Progress {
     pub(super) execs: u32,
     /// A command that changes the host was begun.
     pub(super) touched: bool,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self { step: Step::Queue, started: None, node: None, actions: Vec::new(), execs: 0, touched: false }
-    }
+    /// What commands printed on it.
+    pub(super) said: Arc<Spool>,
 }
 
 impl Progress {
+    /// A host of a run that began then, waiting for its turn.
+    pub(super) fn waiting(run_began: Instant) -> Self {
+        Self {
+            step: Step::Queue,
+            entered: Vec::new(),
+            run_began,
+            started: None,
+            node: None,
+            actions: Vec::new(),
+            execs: 0,
+            touched: false,
+            said: Arc::default(),
+        }
+    }
+
+    /// Notes that it entered a step; it may be in it already.
+    pub(super) fn enter(&mut self, step: Step) {
+        if self.step != step {
+            self.entered.push((step, Instant::now()));
+            self.step = step;
+        }
+    }
+
     /// The report of a host that ended like this.
     pub(super) fn report(&self, host: &HostSpec, outcome: Outcome) -> HostReport {
         HostReport {
@@ -40,6 +67,18 @@ impl Progress {
             actions: self.actions.clone(),
             execs: self.execs,
             elapsed: self.started.map(|started| started.elapsed()).unwrap_or_default(),
+            position: host.position,
+            timeline: self.timeline(),
         }
+    }
+
+    fn timeline(&self) -> Vec<StepTime> {
+        let ends = self.entered.iter().skip(1).map(|(_, at)| *at).chain([Instant::now()]);
+        let step = |(&(step, began), ended): (&(Step, Instant), Instant)| StepTime {
+            step,
+            began: began.duration_since(self.run_began),
+            ended: ended.duration_since(self.run_began),
+        };
+        self.entered.iter().zip(ends).map(step).collect()
     }
 }

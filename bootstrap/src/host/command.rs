@@ -1,6 +1,6 @@
 //! How a script, its arguments, secrets and payload become a command line and a stdin.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -32,18 +32,34 @@ pub struct Command {
     payload: Option<Bytes>,
     privilege: Privilege,
     limit: Duration,
+    tells_facts: bool,
 }
 
 impl Command {
     /// A script with arguments, as `$1`, `$2`, ...
     pub fn new(script: &'static Script, arguments: Vec<String>, limit: Duration) -> Self {
-        Self { script, arguments, secrets: Vec::new(), payload: None, privilege: Privilege::Root, limit }
+        Self {
+            script,
+            arguments,
+            secrets: Vec::new(),
+            payload: None,
+            privilege: Privilege::Root,
+            limit,
+            tells_facts: false,
+        }
     }
 
     /// The same with the login user's rights only.
     #[must_use]
     pub fn as_login_user(mut self) -> Self {
         self.privilege = Privilege::Login;
+        self
+    }
+
+    /// What it prints is for this program: no log should hold it.
+    #[must_use]
+    pub fn telling_facts(mut self) -> Self {
+        self.tells_facts = true;
         self
     }
 
@@ -74,6 +90,23 @@ impl Command {
     /// A secret by the name of its variable; test doubles read what a script would see.
     pub fn secret(&self, variable: &str) -> Option<&SecretString> {
         self.secrets.iter().find(|(name, _)| *name == variable).map(|(_, value)| value)
+    }
+
+    /// Is what it prints only for this program?
+    pub fn tells_facts(&self) -> bool {
+        self.tells_facts
+    }
+
+    /// A line that it printed, without its secrets, should a program on the host print one.
+    pub fn censored<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        let mut line = Cow::Borrowed(line);
+        for (name, secret) in &self.secrets {
+            let secret = secret.expose_secret();
+            if !secret.is_empty() && line.contains(secret) {
+                line = Cow::Owned(line.replace(secret, &format!("[{name}]")));
+            }
+        }
+        line
     }
 
     /// How long it may take.

@@ -48,7 +48,8 @@ pub(super) fn build(
         let place = Place::of(draft, &mut layers, findings);
         unique.check(&place, draft, findings);
         let route = Route::to(&place, draft, &mut layers, sources.operator, findings);
-        hosts.extend(host(draft, route, &mut layers, sources.environments, findings).map(Arc::new));
+        let position = hosts.len() + 1;
+        hosts.extend(host(draft, position, route, &mut layers, sources.environments, findings).map(Arc::new));
         for conflict in layers.conflicts {
             if conflicts.insert((conflict.key.to_owned(), conflict.groups, conflict.span)) {
                 report_conflict(conflict, &draft.name, findings);
@@ -60,6 +61,7 @@ pub(super) fn build(
 
 fn host<'s>(
     draft: &Draft<'_>,
+    position: usize,
     route: Option<Route>,
     layers: &mut Layers<'s>,
     environments: &'s Environments<'s>,
@@ -81,6 +83,7 @@ fn host<'s>(
     let Route { connection, address, port, user, identities } = route?;
     let host = HostSpec {
         name: HostName(draft.name.clone()),
+        position,
         connection,
         address,
         port,

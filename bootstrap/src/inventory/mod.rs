@@ -10,6 +10,7 @@
 mod addresses;
 mod aws;
 mod environments;
+mod excerpt;
 mod files;
 mod hosts;
 mod model;
@@ -31,6 +32,9 @@ mod tests;
 
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
+pub use excerpt::NotUtf8;
 pub use files::{Base, operator};
 pub use model::*;
 pub(crate) use problems::did_you_mean;
@@ -73,7 +77,8 @@ impl Inventory {
     pub fn parse(text: &str, path: &Path, base: &Base) -> Result<Self, Problems> {
         let mut findings = Findings::new(text);
         let raw = read_shape(text, &mut findings);
-        let inventory = raw.as_ref().and_then(|raw| give_meaning(raw, path, base, &mut findings));
+        let inventory =
+            raw.as_ref().and_then(|raw| give_meaning(raw, path, digest(text), base, &mut findings));
         match (findings.into_problems(path), inventory) {
             (None, Some(inventory)) => Ok(inventory),
             (Some(problems), _) => Err(problems),
@@ -94,9 +99,14 @@ fn read_shape(text: &str, findings: &mut Findings<'_>) -> Option<RawInventory> {
     .ok()
 }
 
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().fold("sha256:".to_owned(), |digest, byte| digest + &format!("{byte:02x}"))
+}
+
 fn give_meaning(
     raw: &RawInventory,
     path: &Path,
+    digest: String,
     base: &Base,
     findings: &mut Findings<'_>,
 ) -> Option<Inventory> {
@@ -132,6 +142,7 @@ fn give_meaning(
     let hosts = hosts::build(&roster, &sources, findings);
     Some(Inventory {
         path: path.to_owned(),
+        digest,
         environments: environments.into_checked(),
         hosts,
         concurrency,

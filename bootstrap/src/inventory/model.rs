@@ -37,6 +37,20 @@ macro_rules! text_name {
 }
 text_name!(HostName, EnvironmentName, GroupName);
 
+impl HostName {
+    /// A name that was written by this program; else why it can be none.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        super::addresses::host_name(text).map(|()| Self(text.to_owned())).map_err(|refusal| refusal.what)
+    }
+}
+
+impl EnvironmentName {
+    /// A name that was written by this program; else why it can be none.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        super::aws::environment_name(text).map(|()| Self(text.to_owned())).map_err(|refusal| refusal.what)
+    }
+}
+
 #[cfg(test)]
 impl HostName {
     /// A name for tests; the product's only come out of an inventory.
@@ -65,6 +79,8 @@ pub struct Inventory {
     pub environments: BTreeMap<EnvironmentName, Arc<Environment>>,
     /// Every host, expanded, in the order of the file.
     pub hosts: Vec<Arc<HostSpec>>,
+    /// `sha256:` and the digest of the file's text, in hex.
+    pub digest: String,
     /// How many hosts are worked on at once.
     pub concurrency: usize,
     /// The limit of the whole run; `None` waits for every host's own limit.
@@ -76,6 +92,8 @@ pub struct Inventory {
 pub struct HostSpec {
     /// Its name.
     pub name: HostName,
+    /// Its place among the inventory's hosts, from 1.
+    pub position: usize,
     /// How it is reached. Of a local host, the fields about SSH say nothing.
     pub connection: Connection,
     /// DNS name or IP address to connect to; `localhost` for the local host.
@@ -285,6 +303,7 @@ impl HostSpec {
         };
         Self {
             name: HostName(name.to_owned()),
+            position: 1,
             connection: Connection::Ssh,
             address: "127.0.0.1".to_owned(),
             port: 22,

@@ -80,7 +80,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     if items.is_empty() { "-".to_owned() } else { items.join(", ") }
 }
 
-fn duration(duration: Duration) -> String {
+pub(super) fn duration(duration: Duration) -> String {
     SpanPrinter::new().unsigned_duration_to_string(&duration)
 }
 
@@ -114,14 +114,14 @@ fn login_text(host: &HostSpec) -> String {
     }
 }
 
-fn escalation_text(escalation: Escalation) -> &'static str {
+pub(super) fn escalation_text(escalation: Escalation) -> &'static str {
     match escalation {
         Escalation::Sudo => "sudo",
         Escalation::None => "none",
     }
 }
 
-fn host_key_text(policy: &HostKeyPolicy) -> &str {
+pub(super) fn host_key_text(policy: &HostKeyPolicy) -> &str {
     match policy {
         HostKeyPolicy::Strict => "strict",
         HostKeyPolicy::AcceptNew => "accept-new",

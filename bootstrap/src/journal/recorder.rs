@@ -52,6 +52,9 @@ impl Recorder {
 
 impl Reader for Recorder {
     fn read(&mut self, at: Timestamp, event: &Event) {
+        if matches!(event, Event::Output { .. }) {
+            return;
+        }
         if let Event::RunStarted { run, .. } = event {
             self.run = Some(run.clone());
         }
@@ -140,7 +143,7 @@ fn record(connection: &Connection, run: &str, at: i64, event: &Event) -> rusqlit
             }
         }
         Event::RunDone(report) => run_ended(connection, run, at, report)?,
-        Event::Planned { .. } | Event::Warning { .. } => {}
+        Event::Planned { .. } | Event::Warning { .. } | Event::Output { .. } => {}
     }
     Ok(())
 }

@@ -1,18 +1,25 @@
 //! What became of each host, and of the fleet: the one form that the final table, the JSON report
 //! and the exit code are made from.
 
+pub mod folder;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod logs;
 pub mod machine;
+pub mod merge;
+pub mod rerun;
 pub mod table;
+mod words;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     events::{RunId, Step},
-    inventory::{EnvironmentName, HostName},
+    inventory::{EnvironmentName, HostName, Inventory},
 };
 
 /// What became of one host.
@@ -32,6 +39,52 @@ pub struct HostReport {
     pub execs: u32,
     /// From its turn to its end.
     pub elapsed: Duration,
+    /// Its place in the inventory, from 1.
+    pub position: usize,
+    /// The steps it went through, in order; one it came back to is there again.
+    pub timeline: Vec<StepTime>,
+}
+
+/// A step of one host, on the run's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StepTime {
+    /// The step.
+    pub step: Step,
+    /// From the run's beginning to the step's.
+    pub began: Duration,
+    /// From the run's beginning to the step's end.
+    pub ended: Duration,
+}
+
+/// Which inventory a report is of: reports of the same one can be put together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InventoryMark {
+    /// Its file, absolute.
+    pub path: PathBuf,
+    /// `sha256:` and 64 hex digits, of the file's text.
+    pub digest: String,
+    /// How many hosts are in it; a part of a fleet's report has fewer.
+    pub hosts: usize,
+}
+
+impl InventoryMark {
+    /// What a report says of this inventory.
+    #[must_use]
+    pub fn of(inventory: &Inventory) -> Self {
+        Self {
+            path: std::path::absolute(&inventory.path).unwrap_or_else(|_| inventory.path.clone()),
+            digest: inventory.digest.clone(),
+            hosts: inventory.hosts.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl InventoryMark {
+    /// The inventory of reports in tests.
+    pub(crate) fn sample(hosts: usize) -> Self {
+        Self { path: "/etc/fleet/hosts.toml".into(), digest: format!("sha256:{}", "0".repeat(64)), hosts }
+    }
 }
 
 /// How a host ended. Every host of the inventory has exactly one.
@@ -99,8 +152,12 @@ impl Outcome {
 /// What became of the fleet.
 #[derive(Clone, Debug, Serialize)]
 pub struct FleetReport {
-    /// The run.
+    /// The run; of merged reports, the one that started first.
     pub run: RunId,
+    /// The runs whose reports were put together; empty for the report of one run.
+    pub merged: Vec<RunId>,
+    /// What it was about.
+    pub inventory: InventoryMark,
     /// When it started.
     pub started: Timestamp,
     /// How long it took.

@@ -151,8 +151,12 @@ fn table(text: &mut String, report: &FleetReport, look: Look<'_>) {
 fn unlisted(text: &mut String, report: &FleetReport, hidden: usize, word: &str) {
     if hidden > 0 {
         let hosts = plural(hidden, "host");
-        writeln!(text, "{hosts} {word}, not listed; `bootstrap history {}` lists every host\n", report.run)
-            .ok();
+        let list = if report.merged.is_empty() {
+            format!("`bootstrap history {}`", report.run)
+        } else {
+            "`--output json`".to_owned()
+        };
+        writeln!(text, "{hosts} {word}, not listed; {list} lists every host\n").ok();
     }
 }
 

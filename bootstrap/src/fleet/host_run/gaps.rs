@@ -147,7 +147,8 @@ impl<B: Backend> HostRun<B> {
             (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
         move |line: &str| match transcript.line(line) {
             Heard::Began(step) => {
-                progress.send_modify(|progress| progress.step = step);
+                progress.send_modify(|progress| progress.enter(step));
+                progress.borrow().said.try_tell(&host, &events);
                 events.try_send(Event::Step { host: host.clone(), step });
             }
             Heard::Note(text) => events.try_send(Event::Warning { host: Some(host.clone()), text }),

@@ -21,7 +21,7 @@ use crate::{
     events::{Event, Events, Reader, RunId},
     inventory::{HostSpec, Tags},
     packages::{Package, PackageError, Sha256Digest},
-    report::{FleetReport, Outcome},
+    report::{FleetReport, InventoryMark, Outcome},
     ssm::{ActivationPool, Activations, Verifier, fake::FakeControlPlane},
 };
 
@@ -128,6 +128,7 @@ impl World {
         let report = run::<Model>(
             Run {
                 id,
+                inventory: InventoryMark::sample(hosts.len()),
                 hosts,
                 connector: Network(self.machines.clone()),
                 sites: BTreeMap::from([(environment.name.clone(), site)]),

@@ -4,6 +4,7 @@ mod bad_fleets;
 mod bad_shapes;
 mod bad_values;
 mod documents;
+mod excerpts;
 mod expansion;
 mod properties;
 mod secrets;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     events::{RunId, Step},
     inventory::{EnvironmentName, HostName},
-    report::{FleetReport, HostReport, Outcome},
+    report::{FleetReport, HostReport, InventoryMark, Outcome, StepTime},
 };
 
 pub(crate) fn host(name: &str, environment: &str, outcome: Outcome) -> HostReport {
@@ -17,6 +17,8 @@ pub(crate) fn host(name: &str, environment: &str, outcome: Outcome) -> HostRepor
         actions: Vec::new(),
         execs: 0,
         elapsed: Duration::ZERO,
+        position: 0,
+        timeline: Vec::new(),
     }
 }
 
@@ -27,7 +29,9 @@ fn fleet(hosts: Vec<HostReport>) -> FleetReport {
         elapsed: Duration::from_millis(12_345),
         dry_run: false,
         interrupted: false,
-        hosts,
+        merged: Vec::new(),
+        inventory: InventoryMark::sample(hosts.len()),
+        hosts: (1..).zip(hosts).map(|(position, host)| HostReport { position, ..host }).collect(),
         activations_left: Vec::new(),
     }
 }
@@ -38,6 +42,18 @@ fn actions() -> Vec<String> {
         .into()
 }
 
+fn timeline() -> Vec<StepTime> {
+    use Step::{Configure, Connect, Install, Observe, Online, Register, Start};
+    let steps = [Connect, Observe, Configure, Install, Register, Start, Online];
+    let ends = [310, 900, 1_200, 4_800, 6_100, 7_000, 8_150].map(Duration::from_millis);
+    let begins = [Duration::from_millis(10)].into_iter().chain(ends);
+    steps
+        .into_iter()
+        .zip(begins.zip(ends))
+        .map(|(step, (began, ended))| StepTime { step, began, ended })
+        .collect()
+}
+
 /// One host changed, one as it was.
 pub(crate) fn good() -> FleetReport {
     fleet(vec![
@@ -46,6 +62,7 @@ pub(crate) fn good() -> FleetReport {
             actions: actions(),
             execs: 4,
             elapsed: Duration::from_millis(8_140),
+            timeline: timeline(),
             ..host("deb-1", "dev", Outcome::Online { changed: true })
         },
         HostReport {

@@ -1,32 +1,7 @@
 //! Wildcards as `ssh_config(5)` has them: `*`, `?`, and lists in which `!` excludes. Apart, because `Host`, `Match` and
 //! `IgnoreUnknown` use them each in their own way.
 
-/// Whether a text is of a pattern.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    // Where to go on after the last `*`, and what it has swallowed so far.
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(byte) = text.get(seen) {
-        match (pattern.get(at), star) {
-            (Some(b'*'), _) => {
-                at += 1;
-                star = Some((at, seen));
-            }
-            (Some(wanted), _) if *wanted == b'?' || wanted == byte => {
-                at += 1;
-                seen += 1;
-            }
-            (_, Some((after, swallowed))) => {
-                star = Some((after, swallowed + 1));
-                at = after;
-                seen = swallowed + 1;
-            }
-            (_, None) => return false,
-        }
-    }
-    pattern.get(at..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
-}
+pub(super) use crate::wildcard::matches;
 
 /// Whether one of several patterns fits, and none that begins with `!`: `Host`.
 pub(super) fn any<'p>(patterns: impl IntoIterator<Item = &'p str>, text: &str) -> bool {

@@ -1,0 +1,135 @@
+//! `bootstrap report`: what to do with the reports of runs that are over.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    OutputFormat,
+    run::{exit_of, leave, look},
+    say,
+};
+use crate::{
+    failure::{Exit, Failure, with_sources},
+    inventory::Inventory,
+    report::{FleetReport, html, json, junit, merge, table},
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Put the reports of the parts of a fleet together, as if one run had made them
+    ///
+    /// Ends as that run would have: with 0 if every host of the inventory is good, with 1 if one is not, or is in none of
+    /// the reports, with 130 if a part was ended early.
+    Merge(Merge),
+    /// Show a report in another form
+    Show(Show),
+    /// Print the JSON Schema of reports, for programs that read them
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Merge {
+    /// The report.json of each part
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Also write report.json, report.xml, report.html and, where the inventory is at hand, failed.toml into this directory;
+    /// logs that lie beside the parts are copied
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// How the result is printed on stdout
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: OutputFormat,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// A report.json
+    file: PathBuf,
+    /// How it is printed on stdout
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    output: Form,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs; carries "schema": 1.
+    Json,
+    /// For CI servers.
+    Junit,
+    /// One page for a browser.
+    Html,
+}
+
+pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Merge(args) => merge_parts(args),
+        Command::Show(args) => {
+            let report = read(&args.file)?;
+            say(&match args.output {
+                Form::Text => text(&report),
+                Form::Json => json::render(&report),
+                Form::Junit => junit::render(&report),
+                Form::Html => html::render(&report, html::Beside::NOTHING),
+            });
+            Ok(Exit::Good)
+        }
+        Command::Schema => {
+            say(&json::pretty(&json::schema()));
+            Ok(Exit::Good)
+        }
+    }
+}
+
+fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
+    let parts: Vec<_> =
+        args.files.iter().map(|file| Ok((file.clone(), read(file)?))).collect::<Result<_, Failure>>()?;
+    let folders: BTreeMap<_, _> = parts
+        .iter()
+        .flat_map(|(file, part)| {
+            let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+            part.hosts.iter().map(move |host| (host.host.clone(), folder.clone()))
+        })
+        .collect();
+    let report =
+        merge::merge(parts).map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
+    if let Some(path) = &args.report {
+        let folder = leave::make(path)?;
+        for (host, from) in &folders {
+            folder.take_log(host, from);
+        }
+        let all_well = leave::write(&folder, &report, inventory_of(&report).as_ref());
+        leave::say_where(&folder, all_well);
+    }
+    say(&match args.output {
+        OutputFormat::Text => text(&report),
+        OutputFormat::Json => json::render(&report),
+    });
+    let missing = merge::missing(&report);
+    if missing > 0 {
+        let all = report.inventory.hosts;
+        eprintln!("warning: {missing} of the inventory's {all} hosts are in none of these reports");
+    }
+    Ok(match exit_of(&report) {
+        Exit::Good if missing > 0 => Exit::SomeHosts,
+        exit => exit,
+    })
+}
+
+fn read(file: &Path) -> Result<FleetReport, Failure> {
+    json::read(file).map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+}
+
+fn text(report: &FleetReport) -> String {
+    table::render(report, look(&report.inventory.path))
+}
+
+/// The inventory of a report, if it is on this machine and still the same.
+fn inventory_of(report: &FleetReport) -> Option<Inventory> {
+    let inventory = Inventory::load(&report.inventory.path).ok()?;
+    Some(inventory).filter(|inventory| inventory.digest == report.inventory.digest)
+}

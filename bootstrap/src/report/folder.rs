@@ -1,0 +1,206 @@
+//! The directory that a run leaves: `report.json`, `report.xml`, `report.html`, `failed.toml`, `run.log` and a log for each
+//! host. Each document is there whole or not at all. Nothing here fails a run: a full disk is a warning.
+
+use std::{
+    fs::{self, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use super::{FleetReport, html, json, junit, logs, rerun::FAILED};
+use crate::{events::RunId, inventory::HostName};
+
+/// The report for programs.
+pub const JSON: &str = "report.json";
+/// The report for CI servers.
+pub const JUNIT: &str = "report.xml";
+/// The report for people.
+pub const HTML: &str = "report.html";
+
+/// So many runs' reports are kept where nobody asked for them.
+const KEPT_RUNS: usize = 10;
+
+/// The directory of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The directory that the operator named; made if it is not there. Documents of an earlier run are replaced.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
+        Ok(Self(std::path::absolute(path)?))
+    }
+
+    /// A new directory below `reports`, readable by its owner only; of the older ones there, the newest are kept.
+    pub fn of_run(reports: &Path, run: &RunId) -> io::Result<Self> {
+        let path = reports.join(run.as_str());
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        sweep(reports);
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The page for people.
+    #[must_use]
+    pub fn page(&self) -> PathBuf {
+        self.0.join(HTML)
+    }
+
+    /// What `bootstrap --inventory` takes to run again what is not good.
+    #[must_use]
+    pub fn failed(&self) -> PathBuf {
+        self.0.join(FAILED)
+    }
+
+    /// Copies the log of a host from the directory of another report, if there is one.
+    pub fn take_log(&self, host: &HostName, from: &Path) {
+        let name = Path::new(logs::LOGS).join(logs::file_name(host));
+        let (from, to) = (from.join(&name), self.0.join(&name));
+        // A copy onto itself would empty it.
+        if from.is_file() && from.canonicalize().ok() != to.canonicalize().ok() {
+            fs::create_dir_all(self.0.join(logs::LOGS)).ok();
+            fs::copy(from, to).ok();
+        }
+    }
+
+    /// Writes the documents; returns what could not be written, one sentence each. Without `failed` there shall be no
+    /// `failed.toml`, not even an older run's.
+    #[must_use]
+    pub fn write(&self, report: &FleetReport, failed: Option<&str>) -> Vec<String> {
+        let logs = self.0.join(logs::LOGS);
+        let beside = html::Beside { has_log: &|name| logs.join(name).exists(), has_failed: failed.is_some() };
+        let documents = [
+            (JSON, Some(json::render(report))),
+            (JUNIT, Some(junit::render(report))),
+            (HTML, Some(html::render(report, beside))),
+            (FAILED, failed.map(str::to_owned)),
+        ];
+        let mut troubles = Vec::new();
+        for (name, text) in documents {
+            let path = self.0.join(name);
+            let written = match text {
+                Some(text) => replace(&path, &text),
+                None => remove(&path),
+            };
+            if let Err(error) = written {
+                troubles.push(format!("{} could not be written: {error}", path.display()));
+            }
+        }
+        troubles
+    }
+}
+
+/// Puts a whole file into the place of the one that is there, or leaves that one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    // As any new file: the umask takes away what is too much.
+    let mut file =
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    // Some file systems say only now that there is no room.
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the oldest; only what a run of ours may have made. One that stays is no harm.
+fn sweep(reports: &Path) {
+    let names = fs::read_dir(reports).into_iter().flatten().flatten();
+    let mut runs: Vec<_> =
+        names.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_run(name)).collect();
+    // Their names begin with their times.
+    runs.sort_unstable_by(|one, other| other.cmp(one));
+    for run in runs.iter().skip(KEPT_RUNS) {
+        fs::remove_dir_all(reports.join(run)).ok();
+    }
+}
+
+/// `20261122T103105Z-5f3a`
+fn is_run(name: &str) -> bool {
+    const FORM: &str = "dddddddd.dddddd.-xxxx";
+    let fits = |(form, byte): (u8, u8)| match form {
+        b'd' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_hexdigit(),
+        b'-' => byte == b'-',
+        _ => byte.is_ascii_uppercase(),
+    };
+    name.len() == FORM.len() && FORM.bytes().zip(name.bytes()).all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::report::table::sample;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_documents_are_there_and_the_failed_hosts_only_if_there_are_some() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&room.path().join("a/b")).unwrap();
+        assert_eq!(folder.write(&sample::mixed(), Some("# failed\n")), Vec::<String>::new());
+        assert_eq!(names(folder.path()), ["failed.toml", "report.html", "report.json", "report.xml"]);
+        assert_eq!(folder.write(&sample::good(), None), Vec::<String>::new());
+        assert_eq!(names(folder.path()), ["report.html", "report.json", "report.xml"]);
+        assert_eq!(json::read(&folder.path().join(JSON)).unwrap().hosts.len(), 2);
+        let mode = fs::metadata(folder.page()).unwrap().permissions().mode();
+        let umask = 0o666 & !mode;
+        assert_eq!(umask & 0o700, 0, "its owner can read and write it: {mode:o}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_and_the_rest_is_written() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = Folder::at(room.path()).unwrap();
+        fs::create_dir_all(room.path().join("report.json/in the way")).unwrap();
+        let troubles = folder.write(&sample::good(), None);
+        assert!(
+            matches!(&troubles[..], [one] if one.contains("/report.json could not be written: ")),
+            "{troubles:?}"
+        );
+        assert_eq!(
+            names(folder.path()),
+            ["report.html", "report.json", "report.xml"],
+            "and nothing half written"
+        );
+    }
+
+    #[test]
+    fn the_newest_runs_are_kept_and_only_what_is_a_run_s_is_removed() {
+        let room = tempfile::tempdir().unwrap();
+        let start: Timestamp = "2026-11-22T10:31:05Z".parse().unwrap();
+        for name in ["notes", "20261122T103105Z-5f3a.bak", "1"] {
+            fs::create_dir(room.path().join(name)).unwrap();
+        }
+        for hour in 0..13 {
+            let run = RunId::new(start + SignedDuration::from_hours(hour));
+            let folder = Folder::of_run(room.path(), &run).unwrap();
+            assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        let left = names(room.path());
+        assert_eq!(left.len(), 3 + KEPT_RUNS, "{left:?}");
+        assert!(left.iter().any(|name| name.starts_with("20261122T2231")), "{left:?}");
+        assert!(!left.iter().any(|name| name.starts_with("20261122T1231")), "{left:?}");
+    }
+}

@@ -1,0 +1,253 @@
+//! Puts the reports of parts of a fleet together. The result is what one run over all of them would have reported, apart
+//! from times and ids; so only what is of one inventory fits, and no host may be in two parts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{FleetReport, HostReport, StepTime};
+
+/// Why reports do not fit together.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MergeError {
+    /// There is none.
+    #[error("no report is named")]
+    Nothing,
+    /// They are of different inventories.
+    #[error("{} is a report of another inventory than {}", other.display(), first.display())]
+    OtherInventory {
+        /// The first report's file.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+    },
+    /// One is of a dry run, the other is not.
+    #[error("only one of {} and {} is the report of a dry run", first.display(), other.display())]
+    DryRun {
+        /// The first report's file.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+    },
+    /// A host is in two reports.
+    #[error("host {host} is in {} and in {}", first.display(), other.display())]
+    Twice {
+        /// The host.
+        host: String,
+        /// The one file.
+        first: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+}
+
+impl MergeError {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Nothing => "name the report.json of each part",
+            Self::OtherInventory { .. } => {
+                "reports fit together if their runs read the same inventory, to the letter; compare the `inventory` in both"
+            }
+            Self::DryRun { .. } => "merge dry runs and real ones apart from each other",
+            Self::Twice { .. } => {
+                "name one report for each part: of a part that was run twice, the later one"
+            }
+        }
+    }
+}
+
+/// One report of all these, each with the file that it is from.
+pub fn merge(parts: Vec<(PathBuf, FleetReport)>) -> Result<FleetReport, MergeError> {
+    check(&parts)?;
+    let started = parts.iter().map(|(_, part)| part.started).min().ok_or(MergeError::Nothing)?;
+    let earliest = parts.iter().min_by_key(|(_, part)| (part.started, part.run.clone()));
+    let Some((_, first)) = earliest.cloned() else { return Err(MergeError::Nothing) };
+    let late = |part: &FleetReport| between(started, part.started);
+    let ends = parts.iter().map(|(_, part)| late(part) + part.elapsed);
+    let mut merged: Vec<_> = parts
+        .iter()
+        .flat_map(
+            |(_, part)| if part.merged.is_empty() { vec![part.run.clone()] } else { part.merged.clone() },
+        )
+        .collect();
+    merged.sort();
+    let mut activations_left: Vec<_> =
+        parts.iter().flat_map(|(_, part)| part.activations_left.clone()).collect();
+    activations_left.sort();
+    let mut report = FleetReport {
+        merged,
+        started,
+        elapsed: ends.max().unwrap_or_default(),
+        interrupted: parts.iter().any(|(_, part)| part.interrupted),
+        activations_left,
+        hosts: Vec::new(),
+        ..first
+    };
+    for (_, part) in parts {
+        let late = late(&part);
+        report.hosts.extend(part.hosts.into_iter().map(|host| later(host, late)));
+    }
+    report.hosts.sort_by_key(|host| host.position);
+    Ok(report)
+}
+
+/// Hosts of the inventory that are not in the report: a part of the fleet is missing.
+#[must_use]
+pub fn missing(report: &FleetReport) -> usize {
+    report.inventory.hosts.saturating_sub(report.hosts.len())
+}
+
+fn check(parts: &[(PathBuf, FleetReport)]) -> Result<(), MergeError> {
+    let Some((first, one)) = parts.first() else { return Err(MergeError::Nothing) };
+    let mut seen = BTreeMap::new();
+    let mut places = BTreeSet::new();
+    for (file, part) in parts {
+        let (first, other) = (first.clone(), file.clone());
+        if (&part.inventory.digest, part.inventory.hosts) != (&one.inventory.digest, one.inventory.hosts) {
+            return Err(MergeError::OtherInventory { first, other });
+        }
+        if part.dry_run != one.dry_run {
+            return Err(MergeError::DryRun { first, other });
+        }
+        for host in &part.hosts {
+            if let Some(first) = seen.insert(&host.host, file) {
+                return Err(MergeError::Twice {
+                    host: host.host.to_string(),
+                    first: first.clone(),
+                    other: file.clone(),
+                });
+            }
+            // One place of the inventory is one host: else something was changed by hand.
+            if !places.insert(host.position) {
+                return Err(MergeError::OtherInventory { first: first.clone(), other: file.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
+}
+
+/// The host on the clock of a run that began earlier.
+fn later(host: HostReport, late: Duration) -> HostReport {
+    let shift =
+        |time: StepTime| StepTime { step: time.step, began: time.began + late, ended: time.ended + late };
+    HostReport { timeline: host.timeline.into_iter().map(shift).collect(), ..host }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        events::RunId,
+        report::{InventoryMark, json, table::sample},
+    };
+
+    /// A fleet's report as `parts` runs would have made it, started one second after the other.
+    fn shards(whole: &FleetReport, parts: usize) -> Vec<(PathBuf, FleetReport)> {
+        let of = |shard: usize| FleetReport {
+            run: RunId::from_text(format!("20261122T10310{}Z-000{shard}", 5 + shard)),
+            started: whole.started + SignedDuration::from_secs(i64::try_from(shard).unwrap()),
+            interrupted: whole.interrupted && shard == 1,
+            activations_left: whole.activations_left.iter().skip(shard).step_by(parts).cloned().collect(),
+            hosts: whole.hosts.iter().filter(|host| host.position % parts == shard).cloned().collect(),
+            ..whole.clone()
+        };
+        (0..parts).map(|shard| (format!("{shard}.json").into(), of(shard))).collect()
+    }
+
+    fn fleet(hosts: usize) -> FleetReport {
+        let kinds = sample::mixed();
+        let all = kinds.hosts.iter().cycle().zip(1..=hosts).map(|(kind, position)| HostReport {
+            host: crate::inventory::HostName::sample(&format!("{}-{position}", kind.host)),
+            position,
+            ..kind.clone()
+        });
+        let activations_left = vec!["a-1".to_owned(), "a-2".to_owned()];
+        FleetReport {
+            inventory: InventoryMark::sample(hosts),
+            hosts: all.collect(),
+            interrupted: true,
+            activations_left,
+            ..kinds.clone()
+        }
+    }
+
+    /// As one document, without what the time of day and chance decide.
+    fn timeless(report: &FleetReport) -> serde_json::Value {
+        let mut value: serde_json::Value = serde_json::from_str(&json::render(report)).unwrap();
+        for key in ["run", "merged", "started", "seconds"] {
+            value.as_object_mut().unwrap().remove(key).unwrap();
+        }
+        for host in value["hosts"].as_array_mut().unwrap() {
+            for step in host["timeline"].as_array_mut().unwrap() {
+                step.as_object_mut().unwrap().retain(|key, _| key == "step");
+            }
+        }
+        value
+    }
+
+    #[test]
+    fn four_parts_make_the_document_that_one_run_would_have_made_in_whatever_order() {
+        let whole = fleet(30);
+        let mut parts = shards(&whole, 4);
+        for _ in 0..4 {
+            parts.rotate_left(1);
+            assert_eq!(timeless(&merge(parts.clone()).unwrap()), timeless(&whole));
+        }
+        let twice = |parts: &[(PathBuf, FleetReport)]| ("m.json".into(), merge(parts.to_vec()).unwrap());
+        let in_steps = merge(vec![twice(&parts[..2]), twice(&parts[2..])]).unwrap();
+        assert_eq!(json::render(&in_steps), json::render(&merge(parts).unwrap()), "also in steps");
+        assert_eq!(missing(&in_steps), 0);
+    }
+
+    #[test]
+    fn the_whole_lasts_from_the_first_beginning_to_the_last_end_and_has_one_clock() {
+        let report = merge(shards(&fleet(8), 4)).unwrap();
+        assert_eq!(report.started, "2026-11-22T10:31:05Z".parse().unwrap());
+        assert_eq!(report.elapsed, Duration::from_millis(12_345 + 3_000));
+        assert_eq!(report.run.as_str(), "20261122T103105Z-0000");
+        assert_eq!(report.merged.len(), 4);
+        // Host 7 is of the kind of host 1, and of the part that began three seconds later.
+        let (first, seventh) = (&report.hosts[0], &report.hosts[6]);
+        assert_eq!(first.timeline[0].began, Duration::from_millis(10 + 1_000));
+        assert_eq!(seventh.timeline[0].began, Duration::from_millis(10 + 3_000));
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_counted() {
+        let mut parts = shards(&fleet(30), 4);
+        parts.pop();
+        assert_eq!(missing(&merge(parts).unwrap()), 7);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_both_files() {
+        let told = |change: &dyn Fn(&mut Vec<(PathBuf, FleetReport)>)| {
+            let mut parts = shards(&fleet(8), 2);
+            change(&mut parts);
+            merge(parts).unwrap_err().to_string()
+        };
+        let digest = told(&|parts| parts[1].1.inventory.digest.push('0'));
+        assert_eq!(digest, "1.json is a report of another inventory than 0.json");
+        assert!(told(&|parts| parts[1].1.dry_run = true).starts_with("only one of 0.json and 1.json is"));
+        let twice = told(&|parts| {
+            let host = parts[1].1.hosts[0].clone();
+            parts[0].1.hosts.push(host);
+        });
+        assert_eq!(twice, "host deb-1-1 is in 0.json and in 1.json");
+        assert!(told(&|parts| parts[1].1.hosts[0].position = 2).contains("another inventory"));
+        assert_eq!(merge(Vec::new()).unwrap_err(), MergeError::Nothing);
+    }
+}
