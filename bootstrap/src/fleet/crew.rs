@@ -15,9 +15,12 @@ use crate::{
     report::{HostReport, Outcome},
 };
 
+/// A host's end: its report, and its turn if it still had it.
+type End = (HostReport, Option<OwnedSemaphorePermit>);
+
 /// Hosts that are being worked on.
 pub(super) struct Crew {
-    tasks: JoinSet<HostReport>,
+    tasks: JoinSet<End>,
     /// Which host a task is, and how far it has come.
     seats: BTreeMap<Id, (usize, watch::Receiver<Progress>)>,
     reports: Vec<Option<HostReport>>,
@@ -51,39 +54,39 @@ impl Crew {
     ) {
         let Some(host) = run.hosts.get(self.started) else { return };
         let (progress, seat) = watch::channel(Progress::waiting(self.began));
-        let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), progress);
-        let handle = self.tasks.spawn(task.run(turn));
+        let task = HostRun::new(run.clone(), host.clone(), phases.subscribe(), progress, turn);
+        let handle = self.tasks.spawn(task.run());
         self.seats.insert(handle.id(), (self.started, seat));
         self.started += 1;
     }
 
     /// The end of the next host to end; none if nobody is at work.
-    pub(super) async fn next(&mut self) -> Option<Result<(Id, HostReport), JoinError>> {
+    pub(super) async fn next(&mut self) -> Option<Result<(Id, End), JoinError>> {
         self.tasks.join_next_with_id().await
     }
 
-    /// Takes note of a host's end; whether it was a good one.
+    /// Takes note of a host's end; whether it was a good one, and its turn.
     pub(super) async fn take<B: Backend>(
         &mut self,
         run: &Run<B>,
-        ended: Result<(Id, HostReport), JoinError>,
-    ) -> bool {
+        ended: Result<(Id, End), JoinError>,
+    ) -> (bool, Option<OwnedSemaphorePermit>) {
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let Some((index, seat)) = self.seats.remove(&id) else { return true };
-        let Some(host) = run.hosts.get(index) else { return true };
-        let report = match ended {
-            Ok((_, report)) => report,
-            Err(error) => seat.borrow().report(host, dropped(seat.borrow().step, &error)),
+        let Some((index, seat)) = self.seats.remove(&id) else { return (true, None) };
+        let Some(host) = run.hosts.get(index) else { return (true, None) };
+        let (report, turn) = match ended {
+            Ok((_, end)) => end,
+            Err(error) => (seat.borrow().report(host, dropped(seat.borrow().step, &error)), None),
         };
         // A task that was dropped has not told the last lines of its command.
         let said = seat.borrow().said.clone();
         said.tell(&host.name, &run.events).await;
         let good = report.outcome.is_good();
         self.keep(run, index, report).await;
-        good
+        (good, turn)
     }
 
     /// Drops everything at once.

@@ -30,6 +30,7 @@ pub(super) struct HostRun<B: Backend> {
     spec: Arc<HostSpec>,
     stopping: Stopping,
     progress: watch::Sender<Progress>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 type Machine<B> = <<B as Backend>::Connector as Connect>::Host;
@@ -40,19 +41,20 @@ impl<B: Backend> HostRun<B> {
         spec: Arc<HostSpec>,
         stopping: Stopping,
         progress: watch::Sender<Progress>,
+        turn: OwnedSemaphorePermit,
     ) -> Self {
-        Self { run, spec, stopping, progress }
+        Self { run, spec, stopping, progress, turn: Some(turn) }
     }
 
-    /// Goes through with it. The turn is given back as soon as the host only waits to be Online: slow agents must not
-    /// hold up others.
-    pub(super) async fn run(mut self, turn: OwnedSemaphorePermit) -> HostReport {
+    /// Goes through with it, and gives its turn back with the report: whoever reads the report decides whether the turn is
+    /// anyone's. A host that only waits to be Online has given it back before: slow agents must not hold up others.
+    pub(super) async fn run(mut self) -> (HostReport, Option<OwnedSemaphorePermit>) {
         self.progress.send_modify(|progress| progress.started = Some(Instant::now()));
-        let outcome = self.work(turn).await.unwrap_or_else(|early| early);
-        self.progress.borrow().report(&self.spec, outcome)
+        let outcome = self.work().await.unwrap_or_else(|early| early);
+        (self.progress.borrow().report(&self.spec, outcome), self.turn)
     }
 
-    async fn work(&mut self, turn: OwnedSemaphorePermit) -> Result<Outcome, Outcome> {
+    async fn work(&mut self) -> Result<Outcome, Outcome> {
         let limit = self.spec.limits.host;
         let Ok(prepared) = timeout(limit, self.prepare()).await else {
             let step = self.step();
@@ -66,7 +68,7 @@ impl<B: Backend> HostRun<B> {
         match prepared? {
             gaps::Prepared::Planned => Ok(Outcome::Planned),
             gaps::Prepared::Registered(registered) => {
-                drop(turn);
+                self.turn = None;
                 self.prove(*registered).await
             }
         }

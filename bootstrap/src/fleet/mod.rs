@@ -129,7 +129,8 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
         }
         tokio::select! {
             Some(ended) = crew.next() => {
-                let good = crew.take(&run, ended).await;
+                // Nobody starts in its place before it is known what its end means.
+                let (good, _turn) = crew.take(&run, ended).await;
                 match pace.ended(good) {
                     Next::Wave if phases.now() == Phase::Working => {
                         let hosts = run.hosts.len();
