@@ -142,7 +142,7 @@ fn tokens_and_variables_are_filled_in_as_in_ssh() {
 #[test]
 fn private_keys_are_those_ssh_looks_for() {
     let oracle = Oracle::new();
-    let text = "Host a\n  HostName b.example\n  User deploy\n  Port 2201\n\
+    let text = "Host a\n  HostName b.example\n  User deploy\n  Port 2201\nHost *\n\
                 IdentityFile ~/.ssh/%r@%h\nIdentityFile ${BOOTSTRAP_TEST_KEYS}/%n-%p-%u-%i-%L-%l\n\
                 IdentityFile none\nIdentityFile %d/100%%\nIdentityFile relative/key";
     for alias in ["a", "Other"] {
