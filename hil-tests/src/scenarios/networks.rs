@@ -63,6 +63,18 @@ pub(super) async fn link_lost_in_registration(bench: &mut Bench) -> Result<()> {
     lose_link(bench, started, "register").await
 }
 
+/// SSM has made a node, and its host never hears of it.
+pub(super) async fn registration_answer_lost(bench: &mut Bench) -> Result<()> {
+    bench.order(json!({ "operation": "RegisterManagedInstance", "drop": "after", "remaining": 1 })).await?;
+    bench.enrol().await?;
+    assert_converges(bench, None).await?;
+    let registrations = bench.calls("RegisterManagedInstance").await?;
+    ensure!(registrations > 1, "the answer was not lost: {registrations} registrations");
+    let nodes = bench.live_nodes().await?;
+    ensure!(nodes.len() == 1, "nodes that no host holds are left: {nodes:#?}");
+    Ok(())
+}
+
 async fn lose_link(bench: &mut Bench, started: crate::bench::Started, step: &str) -> Result<()> {
     bench.machine().set_link(false).await?;
     bench.mark("the cable is pulled");

@@ -126,6 +126,12 @@ pub const SCENARIOS: &[Scenario] = &[
     .needs(&[Ability::Link])
     .on(On::Formats),
     scenario(
+        "registration-answer-lost",
+        "a node that SSM made and its host never heard of does not stay",
+        run!(networks::registration_answer_lost),
+    )
+    .core(),
+    scenario(
         "hung-host",
         "a host that hangs ends within its limit, and the next run converges",
         run!(networks::hung_host),
