@@ -3,6 +3,7 @@
 mod endings;
 mod hosts;
 mod machine;
+mod telling;
 
 use std::{
     collections::BTreeMap,
