@@ -13,8 +13,8 @@ import urllib.request
 # Nothing but the page: without these Chromium calls home at each start.
 FLAGS = ["--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--window-size=1400,1000"]
-# A person waits this long without noticing; a busy machine gets some more.
-QUICK_MS = 1000
+# It takes a tenth of it; a busy machine is given time, a page that needs the square of its hosts is not.
+QUICK_MS = 3000
 
 
 class Browser:
@@ -58,7 +58,7 @@ SEARCH = """
   words.value = arguments[0];
   words.dispatchEvent(new Event("input", { bubbles: true }));
   requestAnimationFrame(() => requestAnimationFrame(() => {
-    const rows = [...document.querySelectorAll("details.host")].filter((row) => row.offsetParent !== null);
+    const rows = [...document.querySelectorAll("details.host")].filter((row) => !row.closest("[hidden]"));
     const took = performance.now() - began;
     done({ took, shown: rows.length, names: rows.map((row) => row.querySelector(".name").textContent),
            said: document.getElementById("shown").textContent });
@@ -90,7 +90,7 @@ def examine(browser, page, count, shots):
         found = browser.run(SEARCH, text)
         good = found["shown"] == expected if expected is not None else 0 < found["shown"] < count // 8
         check(f"searching {text!r} finds the hosts it should", good, f"{found['shown']}, {found['took']:.0f} ms")
-        check(f"and is quick", found["took"] < QUICK_MS)
+        check("and is quick", found["took"] < QUICK_MS)
         if text == "oslo dev unchanged":
             check("only those that have all the words", all(name.endswith(".oslo") for name in found["names"]), found["said"])
             shoot(browser, shots, "search")

@@ -166,8 +166,11 @@ mod tests {
         node.attributes().map(|attribute| (attribute.name(), attribute.value())).collect()
     }
 
-    /// Of the XSD of Jenkins' xUnit plugin: what may be where, and which attributes must be or may be there.
-    const RULES: [(&str, &[&str], &[&str], &[&str]); 8] = [
+    /// An element, what may be in it in this order, and which attributes it must and may have.
+    type Rule = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
+    /// Of the XSD of Jenkins' xUnit plugin: what we write of it.
+    const RULES: [Rule; 8] = [
         ("testsuites", &["testsuite"], &[], &["name", "time", "tests", "failures", "errors"]),
         (
             "testsuite",

@@ -259,7 +259,9 @@ mod tests {
     fn told(events: &[(Timestamp, Event)]) -> (tempfile::TempDir, Option<String>) {
         let directory = tempfile::tempdir().unwrap();
         let mut logs = HostLogs::new(directory.path());
-        events.iter().for_each(|(at, event)| logs.read(*at, event));
+        for (at, event) in events {
+            logs.read(*at, event);
+        }
         let trouble = logs.trouble();
         drop(logs);
         (directory, trouble.told())
@@ -337,7 +339,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(LOGS), "in the way").unwrap();
         let mut logs = HostLogs::new(directory.path());
-        story::whole().iter().for_each(|(at, event)| logs.read(*at, event));
+        for (at, event) in &story::whole() {
+            logs.read(*at, event);
+        }
         let told = logs.trouble().told().unwrap();
         assert!(told.starts_with("logs are incomplete: ") && told.contains("/logs "), "{told}");
     }

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named_with_both_files() {
-        let told = |change: &dyn Fn(&mut Vec<(PathBuf, FleetReport)>)| {
+        type Change<'c> = &'c dyn Fn(&mut [(PathBuf, FleetReport)]);
+        let told = |change: Change<'_>| {
             let mut parts = shards(&fleet(8), 2);
             change(&mut parts);
             merge(parts).unwrap_err().to_string()

@@ -75,6 +75,9 @@ async fn the_second_ctrl_c_drops_everything_and_names_the_hosts_in_doubt() {
     );
     assert_eq!(report.hosts[0].execs, 3, "probe, upload, apply");
     assert!(report.hosts[0].actions[0].starts_with("send"), "what was done is not told: {report:?}");
+    let begun = |line: &crate::events::Line| line.text == "runs `apply`";
+    let told = |event: &Event| matches!(event, Event::Output { lines, .. } if lines.iter().any(begun));
+    assert!(world.events().iter().any(told), "the last lines of a dropped host are lost");
     assert!(world.cloud.live_activations().is_empty(), "the activation outlived the run");
     assert_eq!(outcomes(&world.run().await), ["online"]);
 }

@@ -3,6 +3,7 @@
 mod endings;
 mod hosts;
 mod machine;
+mod telling;
 mod waves;
 
 use std::{

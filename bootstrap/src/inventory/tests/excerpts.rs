@@ -105,7 +105,58 @@ fn settings_of_one_host_or_of_all_are_written_once_and_remarks_cannot_be_read() 
     let room = Room::new();
     let text = excerpt(&room, &room.read(EVERYTHING), &["r-1", "r-3"]);
     let text = text.replace(&room.path("").display().to_string(), "ROOM/");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    # 3 of 5
+
+    [defaults]
+    concurrency = 7
+    run_within = "2h"
+    user = "pi"
+    port = 2222
+    identity = ["ROOM/key", "ROOM/keys/lab"]
+    host_key = "strict"
+    known_hosts = ["ROOM/known_hosts"]
+    become = "sudo"
+    limits.connect = "15s"
+    limits.command = "10m"
+    limits.host = "30m"
+
+    [environments.dev]
+    region = "eu-central-1"
+    role = "SSM"
+    instance_name = "{environment}-{host}"
+    profile = "lab"
+    endpoint = "https://ssm.example.com"
+    agent_endpoint = "https://agents.example.com"
+    ca_bundle = "ROOM/keys/lab-ca.pem"
+    online_within = "7m 30s"
+    activation = { expires_in = "48h" }
+    tags."Site" = "lab"
+    tags."with space" = "x"
+    package.source = "ROOM/packages"
+    package.verify = "off"
+    package.keys = ["ROOM/keys/packager.asc"]
+
+    [groups."rack"]
+
+    [[hosts]]
+    # failed: name = "x"
+    name = "r-1"
+    address = "r-1"
+    environment = "dev"
+    groups = ["rack"]
+    tags."Owner" = "a b @ c"
+    tags."Rack" = "1"
+
+    [[hosts]]
+    # failed: name = "x"
+    name = "r-3"
+    address = "r-3"
+    environment = "dev"
+    groups = ["rack"]
+    tags."Owner" = "a b @ c"
+    tags."Rack" = "1"
+    "#);
 }
 
 #[test]

@@ -19,6 +19,11 @@ use crate::{
     },
 };
 
+/// More hosts of one cause are folded away, so that the next cause is still in sight.
+const UNFOLDED: usize = 8;
+/// The first of those are named.
+const NAMED: usize = 5;
+
 /// A host and what is wrong with it.
 type Bad<'a> = (&'a HostReport, Trouble<'a>);
 
@@ -49,6 +54,13 @@ pub(super) fn section(report: &FleetReport, clock: Clock, beside: Beside<'_>) ->
 
 fn block(cause: &Cause<'_>, clock: Clock, beside: Beside<'_>) -> Markup {
     let lines = shared(cause.hosts.iter().map(|(_, trouble)| trouble.text())).filter(|text| !text.is_empty());
+    let hosts = html! {
+        div.hosts {
+            @for (host, trouble) in &cause.hosts {
+                (row(host, clock, beside, &own_why(cause, trouble), &own(cause, trouble, lines.is_some())))
+            }
+        }
+    };
     html! {
         div.cause.(cause.word) {
             h3 {
@@ -58,13 +70,21 @@ fn block(cause: &Cause<'_>, clock: Clock, beside: Beside<'_>) -> Markup {
             }
             @if let Some(text) = &lines { pre tabindex="0" { (text) } }
             @if let Some(hint) = cause.hint { p.hint { (spoken(&clean(hint))) } }
-            div.hosts {
-                @for (host, trouble) in &cause.hosts {
-                    (row(host, clock, beside, &own_why(cause, trouble), &own(cause, trouble, lines.is_some())))
+            @if cause.hosts.len() > UNFOLDED {
+                details.fold {
+                    summary { (first_names(cause)) }
+                    (hosts)
                 }
+            } @else {
+                (hosts)
             }
         }
     }
+}
+
+fn first_names(cause: &Cause<'_>) -> String {
+    let names: Vec<_> = cause.hosts.iter().take(NAMED).map(|(host, _)| host.host.as_str()).collect();
+    format!("{} and {} more", names.join(", "), cause.hosts.len().saturating_sub(NAMED))
 }
 
 fn own_why(cause: &Cause<'_>, trouble: &Trouble<'_>) -> Markup {

@@ -20,9 +20,8 @@ pub(super) fn section(report: &FleetReport, clock: Clock) -> Markup {
     let most = counted.iter().map(|phases| phases.iter().sum()).max().unwrap_or(0).max(1);
     html! {
         section #load {
-            h2 { "Hosts at work along the clock" }
+            h2 { "Hosts at work along the clock" span.note { ", " (most) " at most" } }
             div.chart {
-                span.most { (most) }
                 svg viewBox={ "0 0 " (MOMENTS) " " (most) } preserveAspectRatio="none" width="100%" height=(HEIGHT)
                     role="img" aria-label={ "Hosts at work along the clock, " (most) " at most" } {
                     @for (index, phase) in Phase::ALL.iter().enumerate().rev() {

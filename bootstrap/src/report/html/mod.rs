@@ -176,13 +176,14 @@ fn filter(report: &FleetReport) -> Markup {
                 }
             }
             fieldset {
-                legend.unseen { "Timelines" }
-                label { input type="radio" name="scale" value="by-run"; " on the run’s clock" }
-                label { input type="radio" name="scale" value="by-host"; " from each host’s beginning" }
+                legend.unseen { "Timelines on the run’s clock, or from each host’s beginning" }
+                label { input type="radio" name="scale" value="by-run"; " run’s clock" }
+                label { input type="radio" name="scale" value="by-host"; " own clock" }
             }
-            label { "Order "
+            label {
+                span.unseen { "Order" }
                 select #order {
-                    option value="position" { "as in the inventory" }
+                    option value="position" { "inventory’s order" }
                     option value="took" { "slowest first" }
                 }
             }

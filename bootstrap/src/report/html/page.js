@@ -6,11 +6,14 @@
   const shown = document.getElementById("shown");
   const outcomes = all("input[name=outcome]");
   const scales = all("input[name=scale]");
+  const folds = all("details.fold");
+  const unfolded = new Set();
   const groups = all(".cause, #good");
   const hosts = groups.flatMap((group) => {
     const about = group.querySelector("h3, h2").textContent;
     return all("details.host", group).map((host) => ({
       host,
+      group,
       outcome: host.dataset.outcome,
       text: (host.firstElementChild.textContent + " " + about).toLowerCase(),
     }));
@@ -21,18 +24,23 @@
     const kinds = new Set(outcomes.filter((box) => box.checked).map((box) => box.value));
     const open = new Set();
     let count = 0;
-    for (const { host, outcome, text } of hosts) {
+    for (const { host, group, outcome, text } of hosts) {
       const matches = kinds.has(outcome) && wanted.every((word) => text.includes(word));
       if (host.hidden === matches) host.hidden = !matches;
       if (matches) {
         count += 1;
-        open.add(host.parentElement.parentElement);
+        open.add(group);
       }
     }
     for (const group of groups) group.hidden = !open.has(group);
     const causes = document.getElementById("causes");
     if (causes) causes.hidden = !causes.querySelector(".cause:not([hidden])");
     const narrowed = wanted.length > 0 || kinds.size < outcomes.length;
+    for (const fold of folds) {
+      // What was looked for is not hidden; what was folded before is folded again.
+      if (narrowed && !fold.open) unfolded.add(fold);
+      if (narrowed || unfolded.delete(fold)) fold.open = narrowed;
+    }
     shown.textContent = narrowed ? `${count} of ${hosts.length} hosts` : "";
   };
 
