@@ -1,6 +1,6 @@
 #!/bin/sh
-# The page of a large fleet's report in a real browser, headless: what it shows, whether hostile text stays text, and that
-# searching is quick. HOSTS= for another number than 1000; SHOTS=DIR keeps pictures. Each check is a line that begins with `ok: `.
+# The page of a large fleet's report in a real browser, headless: what it shows, whether hostile text stays text, and how
+# long a search takes. HOSTS= for another number than 1000; SHOTS=DIR keeps pictures. Each check is a line that begins with `ok: `.
 set -eu
 cd "$(dirname "$0")/.."
 tools/setup.sh --browser

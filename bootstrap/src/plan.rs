@@ -57,6 +57,10 @@ pub enum Standing {
 
 /// Which package a host needs, unless it cannot become a managed node.
 pub fn admit(facts: &Facts, user: &str) -> Result<(Arch, PackageFormat), Refusal> {
+    // First, because it may be why sudo refuses.
+    if facts.clock_ahead_seconds.abs() > CLOCK_TOLERANCE_SECONDS {
+        return Err(Refusal::Clock { ahead_seconds: facts.clock_ahead_seconds });
+    }
     match &facts.root {
         Root::Yes => {}
         refused => return Err(Refusal::Root(refused.clone(), user.to_owned())),
@@ -71,9 +75,6 @@ pub fn admit(facts: &Facts, user: &str) -> Result<(Arch, PackageFormat), Refusal
     };
     if arch.artifact(format).is_none() {
         return Err(Refusal::NoPackage { arch, format });
-    }
-    if facts.clock_ahead_seconds.abs() > CLOCK_TOLERANCE_SECONDS {
-        return Err(Refusal::Clock { ahead_seconds: facts.clock_ahead_seconds });
     }
     Ok((arch, format))
 }

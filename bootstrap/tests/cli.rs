@@ -210,7 +210,9 @@ fn the_features_of_the_verbose_version_are_those_of_the_manifest() {
     let said = stdout(&Home::new().run(&["--version", "--verbose"]));
     let features: Vec<&str> =
         said.lines().find_map(|line| line.strip_prefix("features:")).unwrap().split_whitespace().collect();
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")).unwrap();
+    let manifest =
+        fs::read_to_string(Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../Cargo.toml"))
+            .unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let of = |name: &str| -> Vec<&str> {
         let features = manifest["workspace"]["dependencies"][name]["features"].as_array().unwrap();

@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 use toml::{Table, Value};
 
 fn read(file: &str) -> Table {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..").join(file);
     fs::read_to_string(&path).unwrap().parse().unwrap()
 }
 

@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn every_script_file_is_carried() {
-        let mut files: Vec<String> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts"))
+        let home = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+        let mut files: Vec<String> = fs::read_dir(home.join("scripts"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();

@@ -50,7 +50,8 @@ say kernel.machine "$(uname -m)"
 say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
 if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
 [ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
-say clock "$(date +%s)"
+# After 2038 the programs of a 32-bit userland can't tell the time; its kernel can.
+say clock "$(date +%s 2>/dev/null || awk '$1 == "btime" { at += $2 } FILENAME == "/proc/uptime" { at += $1 } END { printf "%.0f", at }' /proc/stat /proc/uptime)"
 
 if command -v dpkg >/dev/null 2>&1; then
     say dpkg.arch "$(dpkg --print-architecture)"

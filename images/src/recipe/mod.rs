@@ -282,7 +282,10 @@ mod tests {
 
     #[test]
     fn every_example_of_a_ready_made_image_says_what_to_fill_in_and_is_valid_then() {
-        let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/examples")).unwrap();
+        let examples = {
+            let home = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+            std::fs::read_dir(home.join("recipes/examples")).unwrap()
+        };
         let paths: Vec<_> = examples.map(|entry| entry.unwrap().path()).collect();
         assert!(!paths.is_empty());
         for path in paths {
