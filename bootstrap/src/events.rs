@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{
     inventory::{EnvironmentName, HostName},
@@ -169,6 +172,17 @@ pub enum Event {
         /// At least one.
         lines: Vec<Line>,
     },
+    /// AWS is about to be asked for an activation. Until all that was asked for is settled, there may be one whose id nobody
+    /// was told.
+    ActivationRequested {
+        /// The environment it is for.
+        environment: EnvironmentName,
+    },
+    /// It is known what came of every request of the run for this environment.
+    ActivationsSettled {
+        /// The environment.
+        environment: EnvironmentName,
+    },
     /// An activation was created; its code is nobody's business here.
     ActivationCreated {
         /// The environment it is for.
@@ -216,7 +230,22 @@ pub trait Reader: Send {
 
 /// The sending end; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Events(mpsc::Sender<(Timestamp, Event)>);
+pub struct Events(mpsc::Sender<Sent>);
+
+/// An event on its way to the readers.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) at: Timestamp,
+    pub(crate) event: Event,
+    /// Dropped when every reader has read it.
+    read: Option<oneshot::Sender<()>>,
+}
+
+impl Sent {
+    fn now(event: Event) -> Self {
+        Self { at: Timestamp::now(), event, read: None }
+    }
+}
 
 /// Enough for some hundred hosts to go through a step at once without waiting for the journal.
 const QUEUE: usize = 1024;
@@ -225,7 +254,7 @@ const TICK: Duration = Duration::from_millis(120);
 impl Events {
     /// Starts the task that hands events to the readers; it ends when every sender is gone.
     pub fn start(mut readers: Vec<Box<dyn Reader>>) -> (Self, JoinHandle<()>) {
-        let (sender, mut inbox) = mpsc::channel::<(Timestamp, Event)>(QUEUE);
+        let (sender, mut inbox) = mpsc::channel::<Sent>(QUEUE);
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -233,10 +262,11 @@ impl Events {
                 tokio::select! {
                     biased;
                     received = inbox.recv() => {
-                        let Some((at, event)) = received else { break };
+                        let Some(Sent { at, event, read }) = received else { break };
                         for reader in &mut readers {
                             reader.read(at, &event);
                         }
+                        drop(read);
                     }
                     _ = ticks.tick() => for reader in &mut readers {
                         reader.tick();
@@ -249,7 +279,7 @@ impl Events {
 
     /// Sends an event that may be lost when the readers are behind: a step that is over in a moment.
     pub fn try_send(&self, event: Event) {
-        self.0.try_send((Timestamp::now(), event)).ok();
+        self.0.try_send(Sent::now(event)).ok();
     }
 
     /// Makes and sends an event if there is room for one; until then nothing is made, and so nothing is lost.
@@ -257,18 +287,27 @@ impl Events {
         if let Ok(place) = self.0.try_reserve()
             && let Some(event) = make()
         {
-            place.send((Timestamp::now(), event));
+            place.send(Sent::now(event));
         }
     }
 
     /// A sender to a channel of a test.
     #[cfg(test)]
-    pub(crate) fn to(sender: mpsc::Sender<(Timestamp, Event)>) -> Self {
+    pub(crate) fn to(sender: mpsc::Sender<Sent>) -> Self {
         Self(sender)
     }
 
     /// Sends an event. Readers never fail a run, so an event nobody reads any more is dropped.
     pub async fn send(&self, event: Event) {
-        self.0.send((Timestamp::now(), event)).await.ok();
+        self.0.send(Sent::now(event)).await.ok();
+    }
+
+    /// Sends an event and waits until every reader has read it: what comes next must not happen before the journal has it.
+    pub async fn send_read(&self, event: Event) {
+        let (read, was_read) = oneshot::channel();
+        if self.0.send(Sent { read: Some(read), ..Sent::now(event) }).await.is_ok() {
+            // The sender is only ever dropped.
+            was_read.await.ok();
+        }
     }
 }

@@ -35,11 +35,8 @@ use crate::{
     report::{FleetReport, InventoryMark, json, table},
     selection::{InvalidShard, Selection, Shard, Term},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
-    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
+    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Verifier},
 };
-
-/// Deleting what a killed run left must not hold up the hosts for long.
-const LEFTOVERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The environments that have hosts, each with its SSM.
 pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
@@ -150,9 +147,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         })
         .await;
     if !args.dry_run {
-        // Those that take longer are left to the next run.
-        let removing = remove_leftovers(&journal, &inventory, &planes, &events);
-        tokio::time::timeout(LEFTOVERS_WITHIN, removing).await.ok();
+        sweep::leftovers(&journal, file, &planes, &events).await;
     }
     drop(events);
     let report = fleet::run(run, interrupts).await;
@@ -301,38 +296,28 @@ fn pool(
 }
 
 async fn tell(events: Events, change: ActivationChange) {
-    events
-        .send(match change {
-            ActivationChange::Created { environment, id, limit, .. } => {
-                Event::ActivationCreated { environment, id: id.to_string(), limit: limit.get().into() }
-            }
-            ActivationChange::Deleted { id } => Event::ActivationDeleted { id: id.to_string() },
-            ActivationChange::DeleteFailed { id, why } => {
-                Event::ActivationLeft { id: id.to_string(), why: why.to_string() }
-            }
-            ActivationChange::InDoubt { environment } => Event::Warning {
-                host: None,
-                text: format!(
-                    "AWS did not say whether it created an activation for {environment}; `bootstrap activations gc --inventory FILE` finds it"
-                ),
-            },
-        })
-        .await;
-}
-
-/// Deletes the activations that runs of this inventory created and did not live to delete.
-async fn remove_leftovers(journal: &Journal, inventory: &Inventory, planes: &Planes, events: &Events) {
-    let file = std::path::absolute(&inventory.path).unwrap_or_else(|_| inventory.path.clone());
-    for left in journal.open_activations().unwrap_or_default() {
-        let plane =
-            planes.iter().find(|(name, _)| name.as_str() == left.environment).map(|(_, (_, plane))| plane);
-        let (Some(plane), Ok(id), true) = (plane, left.id.parse(), left.inventory == file) else { continue };
-        let event = match plane.delete_activation(&id).await {
-            Ok(()) => Event::ActivationDeleted { id: left.id },
-            Err(why) => Event::ActivationLeft { id: left.id, why: why.to_string() },
-        };
-        events.send(event).await;
-    }
+    let event = match change {
+        // What a killed run must not forget is in the journal before anything comes of it.
+        ActivationChange::Requested { environment } => {
+            return events.send_read(Event::ActivationRequested { environment }).await;
+        }
+        ActivationChange::Created { environment, id, limit, .. } => {
+            let (id, limit) = (id.to_string(), limit.get().into());
+            return events.send_read(Event::ActivationCreated { environment, id, limit }).await;
+        }
+        ActivationChange::Settled { environment } => Event::ActivationsSettled { environment },
+        ActivationChange::Deleted { id } => Event::ActivationDeleted { id: id.to_string() },
+        ActivationChange::DeleteFailed { id, why } => {
+            Event::ActivationLeft { id: id.to_string(), why: why.to_string() }
+        }
+        ActivationChange::InDoubt { environment } => Event::Warning {
+            host: None,
+            text: format!(
+                "AWS did not say whether it created an activation for {environment}; the next run looks for it, and so does `bootstrap activations gc --inventory FILE`"
+            ),
+        },
+    };
+    events.send(event).await;
 }
 
 fn print(report: &FleetReport, output: OutputFormat, inventory: &Path) {

@@ -86,9 +86,12 @@ fn progress(event: &Event) -> Option<String> {
         Event::ActivationDeleted { id } => format!("activation {id} deleted"),
         Event::HostDone(report) => ended(report),
         Event::RunDone(report) => table::counts(report),
-        Event::ActivationLeft { .. } | Event::Warning { .. } | Event::Interrupted | Event::Output { .. } => {
-            return None;
-        }
+        Event::ActivationRequested { .. }
+        | Event::ActivationsSettled { .. }
+        | Event::ActivationLeft { .. }
+        | Event::Warning { .. }
+        | Event::Interrupted
+        | Event::Output { .. } => return None,
     })
 }
 

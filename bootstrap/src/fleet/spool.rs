@@ -184,10 +184,10 @@ mod tests {
         events.send(Event::Interrupted).await;
         spool.line(&command, "one");
         spool.try_tell(&host(), &events);
-        assert!(matches!(inbox.recv().await, Some((_, Event::Interrupted))));
+        assert!(matches!(inbox.recv().await, Some(sent) if matches!(sent.event, Event::Interrupted)));
         spool.line(&command, "two");
         spool.try_tell(&host(), &events);
-        let event = inbox.recv().await.map(|(_, event)| event);
+        let event = inbox.recv().await.map(|sent| sent.event);
         assert_eq!(lines(event).len(), 2);
     }
 }

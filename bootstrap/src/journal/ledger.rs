@@ -40,6 +40,17 @@ pub struct UnsweptActivation {
     pub held: BTreeSet<String>,
 }
 
+/// AWS was asked for an activation, and the run ended before the answer was written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsettledRequest {
+    /// The run; its id is a tag of the activation.
+    pub run: RunId,
+    /// The environment's name, as it was then.
+    pub environment: String,
+    /// When.
+    pub asked: Timestamp,
+}
+
 impl Journal {
     /// Activations to delete, the oldest first. Those of a run that lives, or may live on a machine or in a
     /// container that can't be seen from here, are not among them.
@@ -60,6 +71,35 @@ impl Journal {
             }
         }
         Ok(open)
+    }
+
+    /// What runs of an inventory asked AWS for and never heard, the oldest first; not of a run that lives, or may live
+    /// where it can't be seen from here.
+    pub fn unsettled_requests(&self, inventory: &Path) -> Result<Vec<UnsettledRequest>, JournalError> {
+        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
+        let sql = "SELECT q.run, q.environment, q.asked FROM requests q JOIN runs r ON r.id = q.run \
+                   WHERE q.settled IS NULL AND r.inventory = ?1 ORDER BY q.asked, q.run, q.environment";
+        let rows = self.select(sql, [inventory.to_string_lossy()], |row| {
+            let environment: String = row.get(1)?;
+            Ok((row.get::<_, String>(0)?, environment, super::records::time(row.get(2)?)))
+        })?;
+        let mut unsettled = Vec::new();
+        for (run, environment, asked) in rows {
+            let Some(run) = self.run(&run)? else { continue };
+            if !matches!(run.ending, Ending::Running | Ending::Unknown) {
+                unsettled.push(UnsettledRequest { run: run.id, environment, asked });
+            }
+        }
+        Ok(unsettled)
+    }
+
+    /// Notes that nothing is left in AWS of what a run asked for.
+    pub fn mark_settled(&self, request: &UnsettledRequest, at: Timestamp) -> Result<(), JournalError> {
+        let result = self.lock().execute(
+            "UPDATE requests SET settled = ? WHERE run = ? AND environment = ?",
+            params![at.as_millisecond(), request.run.as_str(), request.environment],
+        );
+        self.named(result).map(drop)
     }
 
     /// Activations of an inventory's runs whose hosts have all been seen registered since, and whose nodes have not been

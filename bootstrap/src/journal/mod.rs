@@ -19,7 +19,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-pub use ledger::{OpenActivation, UnsweptActivation};
+pub use ledger::{OpenActivation, UnsettledRequest, UnsweptActivation};
 pub use recorder::Recorder;
 pub use records::{ActionRecord, Counts, Ending, HostRecord, RunRecord};
 

@@ -1,8 +1,8 @@
 //! The reader that writes a run into the journal. It never fails a run: what it could not write it
 //! keeps and tries again, and what is missing at the end is the journal's [`trouble`](super::Journal::trouble).
 //!
-//! Activations are written at once and through to the disk, because a killed run must not forget
-//! them. All else waits for the next tick, so that a fleet costs a transaction for each tick.
+//! Activations, and that one is about to be asked for, are written at once and through to the disk, because a killed run must
+//! not forget them. All else waits for the next tick, so that a fleet costs a transaction for each tick.
 
 use std::{collections::VecDeque, path::absolute};
 
@@ -65,7 +65,10 @@ impl Reader for Recorder {
         self.waiting.push_back((at, event.clone()));
         let activation = matches!(
             event,
-            Event::ActivationCreated { .. } | Event::ActivationDeleted { .. } | Event::ActivationLeft { .. }
+            Event::ActivationRequested { .. }
+                | Event::ActivationCreated { .. }
+                | Event::ActivationDeleted { .. }
+                | Event::ActivationLeft { .. }
         );
         if activation || matches!(event, Event::RunStarted { .. } | Event::RunDone(_)) {
             self.flush(activation);
@@ -119,6 +122,15 @@ fn record(connection: &Connection, run: &str, at: i64, event: &Event) -> rusqlit
             connection.prepare_cached(sql)?.execute(params![step.word(), run, host.as_str()])?;
         }
         Event::Done { host, action } => did(connection, run, at, host.as_str(), action)?,
+        Event::ActivationRequested { environment } => {
+            let sql = "INSERT INTO requests (run, environment, asked) VALUES (?, ?, ?) \
+                       ON CONFLICT DO UPDATE SET asked = excluded.asked, settled = NULL";
+            connection.execute(sql, params![run, environment.as_str(), at])?;
+        }
+        Event::ActivationsSettled { environment } => {
+            let sql = "UPDATE requests SET settled = ? WHERE run = ? AND environment = ?";
+            connection.execute(sql, params![at, run, environment.as_str()])?;
+        }
         Event::ActivationCreated { environment, id, limit } => {
             let sql = "INSERT INTO activations (id, run, environment, registrations, created) VALUES (?, ?, ?, ?, ?) \
                        ON CONFLICT DO NOTHING";

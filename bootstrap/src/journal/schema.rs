@@ -14,7 +14,7 @@ const APPLICATION: i32 = 0x6274_7370;
 const BUSY: Duration = Duration::from_secs(3);
 
 /// The schema this program writes.
-pub(super) const KNOWN: u32 = 2;
+pub(super) const KNOWN: u32 = 3;
 
 /// Step `n` brings schema `n` to `n + 1`. Times are milliseconds since 1970, UTC.
 const MIGRATIONS: [&str; KNOWN as usize] = [
@@ -75,6 +75,15 @@ CREATE INDEX activations_by_run ON activations (run);
     "
 ALTER TABLE activations ADD COLUMN swept INTEGER;
 UPDATE activations SET swept = created;
+",
+    "
+CREATE TABLE requests (
+    run         TEXT NOT NULL REFERENCES runs (id),
+    environment TEXT NOT NULL,
+    asked       INTEGER NOT NULL,
+    settled     INTEGER,
+    PRIMARY KEY (run, environment)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -171,6 +171,7 @@ impl Reader for HostLogs {
                 self.note_end(at, report);
                 self.write(Some(&report.host));
             }
+            Event::ActivationRequested { .. } | Event::ActivationsSettled { .. } => {}
             Event::ActivationCreated { environment, id, limit } => {
                 let text = format!("{environment}: activation {id} created, for up to {limit} registrations");
                 self.note(None, &[(at, "aws", &text)]);

@@ -1,18 +1,96 @@
-//! The end of a run: registrations that no host kept, of this run and of those before it that were cut off.
+//! What runs that were cut off left in AWS: activations, looked for before a run's hosts begin, and registrations that no host
+//! kept, looked for when they have ended.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Planes;
-use crate::{journal::Journal, ssm::remove_strays};
+use crate::{
+    events::{Event, Events, RunId},
+    journal::{Journal, UnsettledRequest},
+    ssm::{AwsControlPlane, ControlPlane, gc, remove_strays},
+};
+
+/// Deleting what a killed run left must not hold up the hosts for long; what takes longer is left to the next run.
+const LEFTOVERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// AWS may still be at work on a call that was made just before its run was killed, so a look that comes this soon after is
+/// not the last.
+const AWS_IS_THROUGH_AFTER: SignedDuration = SignedDuration::from_mins(2);
+
+/// Deletes the activations that runs of this inventory created, or may have created, and did not live to delete.
+pub(super) async fn leftovers(journal: &Journal, inventory: &Path, planes: &Planes, events: &Events) {
+    let deleting = async {
+        created(journal, inventory, planes, events).await;
+        requested(journal, inventory, planes, events).await;
+    };
+    tokio::time::timeout(LEFTOVERS_WITHIN, deleting).await.ok();
+}
+
+async fn created(journal: &Journal, inventory: &Path, planes: &Planes, events: &Events) {
+    let file = std::path::absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
+    for left in journal.open_activations().unwrap_or_default() {
+        let (Some(plane), Ok(id), true) =
+            (plane(planes, &left.environment), left.id.parse(), left.inventory == file)
+        else {
+            continue;
+        };
+        let event = match plane.delete_activation(&id).await {
+            Ok(()) => Event::ActivationDeleted { id: left.id },
+            Err(why) => Event::ActivationLeft { id: left.id, why: why.to_string() },
+        };
+        events.send(event).await;
+    }
+}
+
+/// Those whose ids no run was told have its id in a tag.
+async fn requested(journal: &Journal, inventory: &Path, planes: &Planes, events: &Events) {
+    let mut unsettled: BTreeMap<String, Vec<UnsettledRequest>> = BTreeMap::new();
+    for request in journal.unsettled_requests(inventory).unwrap_or_default() {
+        unsettled.entry(request.environment.clone()).or_default().push(request);
+    }
+    for (environment, requests) in unsettled {
+        let Some(plane) = plane(planes, &environment) else { continue };
+        let keep = |run: &RunId| requests.iter().all(|request| request.run != *run);
+        let collected = match gc(plane.as_ref(), &keep).await {
+            Ok(collected) => collected,
+            Err(error) => {
+                let why = format!(
+                    "{environment}: activations of a run that was cut off can't be looked for: {error}"
+                );
+                events.send(Event::Warning { host: None, text: why }).await;
+                continue;
+            }
+        };
+        let gone = collected.iter().all(|one| one.outcome.is_ok());
+        for one in collected {
+            let id = one.leftover.record.id.to_string();
+            let event = match one.outcome {
+                Ok(()) => Event::ActivationDeleted { id },
+                Err(why) => Event::ActivationLeft { id, why: why.to_string() },
+            };
+            events.send(event).await;
+        }
+        let now = Timestamp::now();
+        for request in
+            requests.iter().filter(|one| gone && now.duration_since(one.asked) > AWS_IS_THROUGH_AFTER)
+        {
+            journal.mark_settled(request, now).ok();
+        }
+    }
+}
+
+fn plane<'p>(planes: &'p Planes, environment: &str) -> Option<&'p Arc<AwsControlPlane>> {
+    planes.iter().find(|(name, _)| name.as_str() == environment).map(|(_, (_, plane))| plane)
+}
 
 /// A page of 50 nodes takes SSM a fraction of a second; what takes longer is left to the next run.
-const WITHIN: Duration = Duration::from_secs(30);
+const STRAYS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Deregisters nodes that no host holds, and says so. What can't be done now is tried at the end of the next run.
 pub(super) async fn strays(journal: &Journal, inventory: &Path, planes: &Planes) {
-    tokio::time::timeout(WITHIN, sweep(journal, inventory, planes)).await.ok();
+    tokio::time::timeout(STRAYS_WITHIN, sweep(journal, inventory, planes)).await.ok();
 }
 
 async fn sweep(journal: &Journal, inventory: &Path, planes: &Planes) {

@@ -86,7 +86,8 @@ fn activations_of_an_older_journal_are_not_looked_through() {
     run(&journal, FIRST, 0, Some(ACTIVATION), &[("deb-1", Some(online("deb-1", NODE)))]);
     drop(journal);
     let older = Connection::open(&path).unwrap();
-    older.execute_batch("ALTER TABLE activations DROP COLUMN swept; PRAGMA user_version = 1").unwrap();
+    let sql = "DROP TABLE requests; ALTER TABLE activations DROP COLUMN swept; PRAGMA user_version = 1";
+    older.execute_batch(sql).unwrap();
     drop(older);
     assert_eq!(unswept(&Journal::open(&path).unwrap()), []);
 }
@@ -102,4 +103,37 @@ fn those_that_failed_are_of_the_last_run_that_is_over() {
     other.execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
     assert_eq!(journal.failed_hosts(inventory).unwrap(), Some(["deb-2".to_owned()].into()));
     assert_eq!(journal.failed_hosts(Path::new("/etc/fleet/other.toml")).unwrap(), None);
+}
+
+#[test]
+fn a_request_whose_answer_was_never_written_down_is_looked_for_until_it_is_settled() {
+    let (_directory, path, journal) = fresh();
+    let inventory = Path::new("/etc/fleet/hosts.toml");
+    run(&journal, FIRST, 0, None, &[("deb-1", None)]);
+    let mut reader = journal.reader();
+    let Event::RunStarted { hosts, dry_run, .. } = story::start(&[("deb-1", "dev")]) else { panic!() };
+    let started =
+        Event::RunStarted { run: RunId::from_text(SECOND), inventory: inventory.into(), hosts, dry_run };
+    tell(&mut reader, 60, &started);
+    let dev = crate::inventory::EnvironmentName::sample("dev");
+    tell(&mut reader, 61, &Event::ActivationRequested { environment: dev.clone() });
+    let other = Connection::open(&path).unwrap();
+    let durable = |sql: &str| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(durable("SELECT count(*) FROM requests"), 1, "before any tick");
+    assert_eq!(journal.unsettled_requests(inventory).unwrap(), [], "the run is at work");
+    other.execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
+    let found = journal.unsettled_requests(inventory).unwrap();
+    let [request] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(
+        (request.run.as_str(), request.environment.as_str(), request.asked),
+        (SECOND, "dev", story::at(61))
+    );
+    assert_eq!(journal.unsettled_requests(Path::new("/etc/fleet/other.toml")).unwrap(), []);
+    journal.mark_settled(request, story::at(300)).unwrap();
+    assert_eq!(journal.unsettled_requests(inventory).unwrap(), []);
+    tell(&mut reader, 301, &Event::ActivationRequested { environment: dev.clone() });
+    assert_eq!(journal.unsettled_requests(inventory).unwrap().len(), 1, "it asked for another one");
+    tell(&mut reader, 302, &Event::ActivationsSettled { environment: dev });
+    reader.tick();
+    assert_eq!(journal.unsettled_requests(inventory).unwrap(), []);
 }

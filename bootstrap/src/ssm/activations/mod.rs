@@ -100,6 +100,16 @@ impl ActivationError {
 /// What became of an activation, for the journal's ledger. Never with a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActivationChange {
+    /// AWS is about to be asked for one. Should the run die now, the next one has to look for it.
+    Requested {
+        /// For which environment.
+        environment: EnvironmentName,
+    },
+    /// What came of every request for this environment is known.
+    Settled {
+        /// Which environment.
+        environment: EnvironmentName,
+    },
     /// It exists now and counts.
     Created {
         /// For which environment.
@@ -242,6 +252,9 @@ async fn sweep<C: ControlPlane>(
     for Collected { leftover, outcome } in collect(pool.control_plane.as_ref(), unknown).await {
         listener.tell(change_of(&leftover.record.id, &outcome)).await;
         results.push((leftover.record.id, outcome));
+    }
+    if results.iter().all(|(_, outcome)| outcome.is_ok()) {
+        listener.tell(ActivationChange::Settled { environment: pool.environment.name.clone() }).await;
     }
     results
 }

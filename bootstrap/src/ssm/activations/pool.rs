@@ -190,6 +190,8 @@ impl<C: ControlPlane> Pool<C> {
 
     async fn create(&self, limit: RegistrationLimit) -> Progress {
         let Source::Create { expires_in, description, tags } = &self.source else { return Progress::Created };
+        let environment = self.environment.name.clone();
+        self.listener.tell(ActivationChange::Requested { environment: environment.clone() }).await;
         let asked_at = Instant::now();
         let request = ActivationRequest {
             role: self.environment.role.clone(),
@@ -201,7 +203,7 @@ impl<C: ControlPlane> Pool<C> {
         };
         match self.control_plane.create_activation(&request).await {
             Ok(activation) => {
-                let (environment, id) = (self.environment.name.clone(), activation.id.clone());
+                let id = activation.id.clone();
                 let change = ActivationChange::Created {
                     environment,
                     id: id.clone(),
@@ -209,9 +211,9 @@ impl<C: ControlPlane> Pool<C> {
                     expires: activation.expires,
                 };
                 self.listener.tell(change).await;
+                self.settle(asked_at.elapsed() >= ONE_ATTEMPT).await;
                 let mut state = self.state();
                 state.created.push(id.clone());
-                state.in_doubt |= asked_at.elapsed() >= ONE_ATTEMPT;
                 state.creating = None;
                 state.open = Some(Open {
                     handout: Handout { id, code: activation.code },
@@ -221,12 +223,26 @@ impl<C: ControlPlane> Pool<C> {
                 Progress::Created
             }
             Err(error) => {
+                self.settle(matches!(error.kind, FailureKind::Unreachable | FailureKind::Unavailable)).await;
                 let mut state = self.state();
                 state.creating = None;
-                state.in_doubt |= matches!(error.kind, FailureKind::Unreachable | FailureKind::Unavailable);
                 state.refused = Some(error.clone()).filter(|error| !error.is_transient());
                 Progress::Failed(error)
             }
+        }
+    }
+
+    /// Tells whether it is known what came of all requests, this last one included.
+    async fn settle(&self, in_doubt: bool) {
+        let unsettled = {
+            let mut state = self.state();
+            state.in_doubt |= in_doubt;
+            state.in_doubt
+        };
+        if !unsettled {
+            self.listener
+                .tell(ActivationChange::Settled { environment: self.environment.name.clone() })
+                .await;
         }
     }
 

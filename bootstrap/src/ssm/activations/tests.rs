@@ -193,7 +193,10 @@ async fn an_activation_whose_answer_was_lost_is_found_by_its_tag_and_deleted() {
     let lost = FakeControlPlane::error("CreateActivation", "InternalServerError", FailureKind::Unavailable);
     run.fake.fail_once(Operation::CreateActivation, lost);
     assert!(run.activations.acquire(&run.dev).await.is_err());
+    let settled = ActivationChange::Settled { environment: run.dev.clone() };
+    assert!(!run.ledger.lock().unwrap().contains(&settled), "there may be one");
     assert_eq!(run.activations.close().await.len(), 1, "what was swept is reported too");
+    assert!(run.ledger.lock().unwrap().contains(&settled));
     let left: Vec<_> =
         run.fake.live_activations().into_iter().map(|record| record.tags[RUN_TAG].clone()).collect();
     assert_eq!(left, ["run-2"], "only this run's are its own to delete");
@@ -222,7 +225,15 @@ async fn a_creation_under_way_does_not_leak_when_the_run_ends_and_its_host_is_go
     assert!(run.fake.live_activations().is_empty());
     let ledger = run.ledger.lock().unwrap();
     assert!(
-        matches!(ledger.as_slice(), [ActivationChange::Created { .. }, ActivationChange::Deleted { .. }]),
+        matches!(
+            ledger.as_slice(),
+            [
+                ActivationChange::Requested { .. },
+                ActivationChange::Created { .. },
+                ActivationChange::Settled { .. },
+                ActivationChange::Deleted { .. }
+            ]
+        ),
         "{ledger:?}"
     );
 }
@@ -235,7 +246,14 @@ async fn a_creation_that_never_answers_is_left_in_doubt_and_said_so() {
     let begun = Instant::now();
     assert!(run.activations.close().await.is_empty());
     assert!(begun.elapsed() < Duration::from_mins(2), "closing took {:?}", begun.elapsed());
-    assert_eq!(*run.ledger.lock().unwrap(), [ActivationChange::InDoubt { environment: run.dev.clone() }]);
+    let environment = run.dev.clone();
+    assert_eq!(
+        *run.ledger.lock().unwrap(),
+        [
+            ActivationChange::Requested { environment: environment.clone() },
+            ActivationChange::InDoubt { environment }
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
