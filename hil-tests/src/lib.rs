@@ -5,6 +5,8 @@
 #[allow(clippy::indexing_slicing, reason = "an index that a JSON value has not is null, no panic")]
 pub mod bench;
 pub mod cli;
+#[allow(clippy::indexing_slicing, reason = "an index that a JSON value has not is null, no panic")]
+pub mod fleet;
 pub mod kinds;
 pub mod lab;
 pub mod machine;

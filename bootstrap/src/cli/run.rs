@@ -118,6 +118,8 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
     };
     let mut inventory = load(file)?;
+    // Of all its hosts, whichever are selected.
+    let mark = InventoryMark::of(&inventory);
     let journal = open_journal(&args.places)?;
     inventory.hosts = select(&args, &inventory, &journal)?;
     let keys = load_keys(&inventory, args.passphrase_fd)?;
@@ -132,7 +134,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, &inventory, keys, &planes, events.clone())?;
+    let run = prepare(&args, id, (&inventory, mark), keys, &planes, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -201,7 +203,7 @@ fn select(args: &Args, inventory: &Inventory, journal: &Journal) -> Result<Vec<A
 fn prepare(
     args: &Args,
     id: RunId,
-    inventory: &Inventory,
+    (inventory, mark): (&Inventory, InventoryMark),
     keys: KeyRing,
     planes: &Planes,
     events: Events,
@@ -219,7 +221,7 @@ fn prepare(
     }
     Ok(Run {
         id,
-        inventory: InventoryMark::of(inventory),
+        inventory: mark,
         hosts: inventory.hosts.clone(),
         connector: Connections(SshConnector::new(keys, HANDSHAKES)),
         sites,

@@ -1,6 +1,6 @@
-//! The endpoint from behind: what it holds, and faults to order.
+//! The bench's endpoint from behind: what it holds, and faults to order.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Bench;
@@ -22,7 +22,7 @@ impl Bench {
 
     /// What the endpoint holds.
     pub async fn state(&self) -> Result<Value> {
-        self.admin("GET", "/state", None).await
+        self.endpoint()?.state().await
     }
 
     /// How often an operation was called.
@@ -32,39 +32,21 @@ impl Bench {
 
     /// Activations that exist.
     pub async fn live_activations(&self) -> Result<usize> {
-        let state = self.state().await?;
-        let activations = state["activations"].as_array().cloned().unwrap_or_default();
-        Ok(activations.iter().filter(|one| one["deleted"] != true).count())
+        self.endpoint()?.live_activations().await
     }
 
     /// Nodes that are not deregistered.
     pub async fn live_nodes(&self) -> Result<Vec<Value>> {
-        let state = self.state().await?;
-        let nodes = state["instances"].as_array().cloned().unwrap_or_default();
-        Ok(nodes.into_iter().filter(|one| one["deregistered"] != true).collect())
+        self.endpoint()?.live_nodes().await
     }
 
     /// An answer of the endpoint's admin API.
     pub async fn admin(&self, method: &'static str, path: &str, body: Option<Value>) -> Result<Value> {
-        let text = self.admin_text(method, path, body).await?;
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+        self.endpoint()?.admin(method, path, body).await
     }
 
     /// An answer of the endpoint's admin API, as it is.
     pub async fn admin_text(&self, method: &'static str, path: &str, body: Option<Value>) -> Result<String> {
-        let uri = format!("{}{path}", self.endpoint()?.admin);
-        let call = move || -> Result<String> {
-            let answer = match (method, body) {
-                ("GET", None) => ureq::get(&uri).call(),
-                ("DELETE", None) => ureq::delete(&uri).call(),
-                ("POST", Some(body)) => {
-                    ureq::post(&uri).content_type("application/json").send(body.to_string())
-                }
-                other => bail!("the endpoint has no such call: {other:?}"),
-            };
-            let mut answer = answer.with_context(|| format!("{method} {uri} failed"))?;
-            Ok(answer.body_mut().read_to_string()?)
-        };
-        tokio::task::spawn_blocking(call).await.context("the call of the endpoint panicked")?
+        self.endpoint()?.admin_text(method, path, body).await
     }
 }

@@ -1,5 +1,6 @@
 //! The command line of `hil`: one file per subcommand, and how a failure is said.
 
+mod fleet;
 mod lab;
 mod list;
 mod run;
@@ -35,6 +36,9 @@ enum Command {
     /// The lab: a local SSM endpoint and guests to enrol.
     #[command(subcommand)]
     Lab(lab::Lab),
+    /// Fleets of sshd on this machine, without machines: trials, measurements, something to try on.
+    #[command(subcommand)]
+    Fleet(fleet::Fleet),
     /// End what a run has left when its program is gone: its watchman.
     #[command(hide = true)]
     Guard {
@@ -53,6 +57,7 @@ impl Cli {
             Command::Shell(shell) => shell.run().await,
             Command::Snapshot(snapshot) => snapshot.run().await,
             Command::Lab(lab) => lab.run().await,
+            Command::Fleet(fleet) => Box::pin(fleet.run()).await,
             Command::Guard { dir } => runner::watch(io::stdin(), dir).await.map(|()| ExitCode::SUCCESS),
         };
         result.unwrap_or_else(|error| {

@@ -136,7 +136,7 @@ fn processors() -> usize {
 }
 
 /// Short enough to be typed again.
-fn new_seed() -> u64 {
+pub(super) fn new_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_secs().wrapping_mul(1_000).wrapping_add(u64::from(now.subsec_millis())) % 1_000_000
 }

@@ -118,7 +118,8 @@ impl Endpoint {
     }
 
     /// Credentials and the address, for the AWS CLI too, as lines for the shell.
-    pub(super) fn shell_exports(&self) -> String {
+    #[must_use]
+    pub fn shell_exports(&self) -> String {
         let Self { access_key_id, region, url, .. } = self;
         let secret = self.secret_access_key.expose_secret();
         format!(

@@ -18,6 +18,7 @@ use crate::lab::{Programs, packages};
 use crate::narration::Narration;
 use crate::report::{Cell, Report};
 pub use cells::{Selection, cells};
+pub(crate) use work::sweep;
 pub use work::{Workshop, watch};
 use worker::Worker;
 

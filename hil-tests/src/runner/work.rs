@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use images::Cache;
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::fleet::{cgroup, remove_network_of};
 use crate::lab::{Paths, Programs, endpoint};
 use crate::machine::Machine as _;
 use crate::machine::qemu::Qemu;
@@ -91,7 +92,12 @@ async fn sweep_dead(places: &Path) -> Result<()> {
 }
 
 /// Ends every machine and endpoint in a place, and deletes it. Nothing of it may be there.
-pub(super) async fn sweep(directory: &Path) -> Result<()> {
+pub(crate) async fn sweep(directory: &Path) -> Result<()> {
+    cgroup::end_all_in(directory).await;
+    // A place is named after the process of its run.
+    if let Some(process) = directory.file_name() {
+        remove_network_of(&process.to_string_lossy());
+    }
     let mut found = Vec::new();
     directories(directory, DEPTH, &mut found);
     for place in found {

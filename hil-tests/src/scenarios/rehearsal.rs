@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_ssm::types::CommandInvocationStatus as Status;
 use futures_util::{SinkExt as _, StreamExt as _};
 use lab::agent_message::AgentMessage;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -21,21 +19,8 @@ use crate::wait::Deadline;
 const PATIENCE: Duration = Duration::from_mins(3);
 const LOOK: Duration = Duration::from_millis(500);
 
-fn operator(bench: &Bench) -> Result<Client> {
-    let endpoint = bench.endpoint()?;
-    let (key, secret) = (&endpoint.access_key_id, endpoint.secret_access_key.expose_secret());
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(endpoint.region.clone()))
-        .endpoint_url(&endpoint.url)
-        .credentials_provider(Credentials::new(key, secret, None, None, "lab"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    Ok(Client::from_conf(config))
-}
-
 pub(super) async fn command(bench: &mut Bench) -> Result<()> {
-    let (ssm, node) = (operator(bench)?, node_of(bench).await?);
+    let (ssm, node) = (bench.endpoint()?.client(), node_of(bench).await?);
     let script = "hostname; id -un; echo complaint >&2; exit 3".to_owned();
     let sent = ssm.send_command().document_name("AWS-RunShellScript").instance_ids(&node);
     let sent = sent.parameters("commands", vec![script]).send().await?;
@@ -70,7 +55,7 @@ pub(super) async fn session(bench: &mut Bench) -> Result<()> {
     let host = bench.enrol_by(&inventory).await?.expect_code(0)?.host(HOST)?;
     let node = host["node"].as_str().context("no node")?;
 
-    let ssm = operator(bench)?;
+    let ssm = bench.endpoint()?.client();
     let tier = ssm.update_service_setting().setting_id("/ssm/managed-instance/activation-tier");
     tier.setting_value("advanced").send().await?;
     wait_for_channel(&ssm, node).await?;

@@ -14,11 +14,12 @@ pub use self::cloud::{CloudImage, Sha256, Source};
 use self::parts::Parts;
 
 /// The recipes that come with this crate; `images/recipes/` is their home.
-const BUILTIN: [(&str, &str); 7] = [
+const BUILTIN: [(&str, &str); 8] = [
     ("debian-12-amd64", include_str!("../../recipes/debian-12-amd64.toml")),
     ("debian-12-arm64", include_str!("../../recipes/debian-12-arm64.toml")),
     ("debian-12-armhf", include_str!("../../recipes/debian-12-armhf.toml")),
     ("debian-12-mixed", include_str!("../../recipes/debian-12-mixed.toml")),
+    ("fleet-amd64", include_str!("../../recipes/fleet-amd64.toml")),
     ("raspi2b", include_str!("../../recipes/raspi2b.toml")),
     ("raspi3b", include_str!("../../recipes/raspi3b.toml")),
     ("rpm-host-amd64", include_str!("../../recipes/rpm-host-amd64.toml")),
