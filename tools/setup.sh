@@ -25,6 +25,9 @@ lz4:lz4
 newuidmap:uidmap
 qemu-img:qemu-utils
 curl:curl
+/sbin/debugfs:e2fsprogs
+/usr/bin/unshare:util-linux
+ip:iproute2
 isoinfo:genisoimage
 qemu-system-x86_64:qemu-system-x86
 qemu-system-aarch64:qemu-system-arm

@@ -46,6 +46,15 @@ machines() {
     fi
 }
 
+# shellcheck disable=SC2317 # called by way of step
+# Namespaces need root; where this is not, sudo is asked, as for installing packages.
+fleets() {
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root='sudo -E'
+    # shellcheck disable=SC2086 # words
+    counted $as_root "$CARGO_TARGET_DIR/debug/hil" fleet test
+}
+
 # Always the whole workspace: with another selection cargo would unify features differently and build everything again.
 run() {
     step 'format' cargo fmt --all --check &&
@@ -58,6 +67,7 @@ run() {
     step 'a report of 1,000 hosts in a browser' counted tools/report-page.sh || return
     step 'building the stand-in agent' build_agent &&
         machines &&
+        step 'fleets of sshd' fleets &&
         step 'a run that is killed leaves nothing' counted tools/hil-crash.sh &&
         step 'scenarios on a board that is not of QEMU' counted tools/hil-board.sh
 }
