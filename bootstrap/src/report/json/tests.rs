@@ -195,3 +195,14 @@ fn the_schema_describes_every_field_that_is_written() {
     }
     assert_eq!(schema["required"].as_array().unwrap().len(), value.as_object().unwrap().len());
 }
+
+#[test]
+fn the_schema_in_the_docs_is_the_one_printed() {
+    let path = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+    let path = path.join("../docs/report.schema.json");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, pretty(&schema())).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, pretty(&schema()), "run this test with UPDATE=1 and commit {}", path.display());
+}
