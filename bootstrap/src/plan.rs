@@ -65,6 +65,9 @@ pub fn admit(facts: &Facts, user: &str) -> Result<(Arch, PackageFormat), Refusal
         Root::Yes => {}
         refused => return Err(Refusal::Root(refused.clone(), user.to_owned())),
     }
+    if let Some(holder) = &facts.held_by {
+        return Err(Refusal::Held(holder.clone()));
+    }
     let format =
         facts.os.package_format().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?;
     if let Some(reason) = facts.service.unsupported_reason() {

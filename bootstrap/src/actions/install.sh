@@ -31,7 +31,10 @@ install_by_dpkg() {
         *"locked by another process"*) [ $tries -lt 60 ] || break ;;
         *) break ;;
         esac
-        [ $tries -gt 0 ] || echo ":note waiting for another package manager"
+        if [ $tries -eq 0 ]; then
+            pid=$(printf '%s\n' "$output" | sed -n 's/.*locked by another process with pid \([0-9]*\).*/\1/p' | head -n 1)
+            echo ":note waiting for another package manager: $(cat "/proc/$pid/comm" 2>/dev/null) ($pid)"
+        fi
         tries=$((tries + 1))
         sleep 5
     done

@@ -27,7 +27,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let cannot =
         |why: String| Failure::new(Exit::CannotStart, "this machine cannot be looked at").because(why);
-    let probe = Facts::probe(Escalation::Sudo, WITHIN);
+    let probe = Facts::probe(Escalation::Sudo, WITHIN, Duration::ZERO);
     let output = LocalHost::new(Escalation::Sudo)
         .run(&probe, &mut |_| {})
         .await

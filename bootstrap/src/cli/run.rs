@@ -15,6 +15,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use self::{
     backend::{Connections, Real, Stores},
@@ -30,8 +31,8 @@ use crate::{
     events::{Event, Events, Reader, RunId},
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, Portion, Rollout, Run, Site},
-    inventory::{Environment, EnvironmentName, HostSpec, Inventory},
-    journal::Journal,
+    inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
+    journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{InvalidShard, Selection, Shard, Term},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
@@ -61,6 +62,9 @@ pub(super) struct Args {
     /// How many hosts are worked on at once, instead of the inventory's `concurrency`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
+    /// How many hosts are sent the package at once
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
+    uploads: u16,
     /// Begin with one host alone; go on only if it comes Online
     #[arg(long)]
     one_first: bool,
@@ -122,13 +126,15 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     };
     let mut inventory = load(file)?;
     let journal = open_journal(&args.places)?;
-    inventory.hosts = select(&args, &inventory, &journal)?;
+    let id = RunId::new(Timestamp::now());
+    let shard = shard_of(&args)?;
+    let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
+    inventory.hosts = select(&args, shard, &inventory, &journal)?;
     let keys = load_keys(&inventory, args.passphrase_fd)?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
     let planes = control_planes(&inventory).await?;
-    let id = RunId::new(Timestamp::now());
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader()), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
@@ -171,9 +177,9 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     Ok(exit_of(&report))
 }
 
-/// The hosts that this run is about.
-fn select(args: &Args, inventory: &Inventory, journal: &Journal) -> Result<Vec<Arc<HostSpec>>, Failure> {
-    let shard = match args.shard {
+/// The part of the inventory that this controller is to do.
+fn shard_of(args: &Args) -> Result<Option<Shard>, Failure> {
+    Ok(match args.shard {
         Some(ShardWish::Whole) => None,
         Some(ShardWish::Part(shard)) => Some(shard),
         None => {
@@ -184,7 +190,23 @@ fn select(args: &Args, inventory: &Inventory, journal: &Journal) -> Result<Vec<A
                 shard
             })
         }
-    };
+    })
+}
+
+/// Keeps other runs of the same hosts on this controller away until this one has ended.
+fn hold(journal: &Journal, file: &Path, shard: Option<Shard>, id: &RunId) -> Result<Hold, Failure> {
+    journal
+        .hold(file, shard, id)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+}
+
+/// The hosts that this run is about.
+fn select(
+    args: &Args,
+    shard: Option<Shard>,
+    inventory: &Inventory,
+    journal: &Journal,
+) -> Result<Vec<Arc<HostSpec>>, Failure> {
     let selection = Selection { terms: args.limit.clone(), shard };
     let failed = if selection.wants_failed() {
         journal
@@ -230,8 +252,10 @@ fn prepare(
         sites,
         activations,
         claims: Claims::default(),
+        operator: operator_here(),
         events,
         concurrency: args.concurrency.map_or(inventory.concurrency, usize::from),
+        uploads: Semaphore::new(args.uploads.into()),
         rollout: Rollout {
             one_first: args.one_first,
             batch: args.batch,
@@ -241,6 +265,12 @@ fn prepare(
         within: inventory.run_within,
         dry_run: args.dry_run,
     })
+}
+
+/// Who runs this program, and where.
+fn operator_here() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{}@{machine}", operator())
 }
 
 pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {

@@ -27,6 +27,8 @@ pub static PROBE: Script = Script { name: "probe", text: include_str!("probe.sh"
 pub struct Facts {
     /// Whether commands can have root's rights.
     pub root: Root,
+    /// Who is at work on the host, in the words of the lock there, if it did not end in time.
+    pub held_by: Option<String>,
     /// `os-release`.
     pub os: OsRelease,
     /// `uname -m`; the kernel's architecture, which need not be the userland's.
@@ -117,14 +119,21 @@ pub struct FreeSpace {
 }
 
 impl Facts {
-    /// The command that collects them.
-    pub fn probe(escalation: Escalation, limit: Duration) -> Command {
+    /// The command that collects them. For a run that is at work on the host it waits as long as `patience`, which must be
+    /// shorter than `limit`, and [tells](Self::waits_for) so.
+    pub fn probe(escalation: Escalation, limit: Duration, patience: Duration) -> Command {
         let escalation = match escalation {
             Escalation::Sudo => "sudo",
             Escalation::None => "none",
         };
-        let arguments = [escalation, PACKAGED.unit, SNAP.unit, UPSTART.unit].map(str::to_owned);
+        let patience = patience.as_secs().to_string();
+        let arguments = [escalation, PACKAGED.unit, SNAP.unit, UPSTART.unit, &patience].map(str::to_owned);
         Command::new(&PROBE, arguments.to_vec(), limit).as_login_user().telling_facts()
+    }
+
+    /// Whom the probe waits for, if this line of it says so.
+    pub fn waits_for(line: &str) -> Option<&str> {
+        line.strip_prefix("held.now=")
     }
 
     /// Reads what the probe printed; `now` is the controller's time when its answer was complete.

@@ -111,6 +111,7 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
     let clock: i64 = answer.number("clock")?.unwrap_or_else(|| now.as_second());
     Ok(Facts {
         root: root(&answer),
+        held_by: answer.values.get("held").map(|holder| holder_of(holder)),
         os: OsRelease::parse(answer.text("os")),
         kernel_machine: answer.get("kernel.machine").unwrap_or("unknown").to_owned(),
         userland_bits: answer.get("userland.bits").and_then(Arch::long_bit),
@@ -145,6 +146,11 @@ fn root(answer: &Answer<'_>) -> Root {
         Some("refused") => Root::Refused(answer.get("root.refusal").unwrap_or("no reason given").to_owned()),
         _ => Root::NotRoot,
     }
+}
+
+/// Versions before the lock had words left its file empty.
+fn holder_of(words: &str) -> String {
+    if words.is_empty() { "a run without a name".to_owned() } else { words.to_owned() }
 }
 
 /// An id or a time that cannot be read is no evidence of anything.
@@ -342,7 +348,7 @@ mod tests {
     #[test]
     fn the_probe_runs_on_this_machine_and_is_understood() {
         let program =
-            format!("set -- none agent.service snap.agent.service agent\n{}", super::super::PROBE.text);
+            format!("set -- none agent.service snap.agent.service agent 0\n{}", super::super::PROBE.text);
         let output = std::process::Command::new("sh").args(["-c", &program]).output().unwrap();
         let facts = Facts::parse(&String::from_utf8_lossy(&output.stdout), Timestamp::now()).unwrap();
         let uname = std::process::Command::new("uname").arg("-m").output().unwrap();

@@ -1,6 +1,6 @@
 # Prints what a host is, one `key=value` a line, for facts/parse.rs. Changes nothing.
 # $1 is how the login user becomes root: sudo or none. $2, $3, $4 are what the agent's service is called: from a
-# package, as a snap, under upstart. Files and what other programs print have `name|` before each line.
+# package, as a snap, under upstart. $5 is how many seconds a run that is at work here is waited for. Files and what other programs print have `name|` before each line.
 # shellcheck shell=sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH:/snap/bin
 LC_ALL=C
@@ -29,11 +29,13 @@ else
     echo root=no
 fi
 
-# What a run that lost its connection is still at work on would be planned again. If it takes longer, its own lock holds
-# the next command up and says so.
+# What another run is still at work on, or this one before it lost its connection, would be planned again.
 for lock in /run/bootstrap.lock /var/run/bootstrap.lock; do
     if [ "$(id -u)" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
-        flock -s -w 60 $lock true
+        flock -s -n $lock true || {
+            printf 'held.now=%s\n' "$(head -n 1 $lock)"
+            flock -s -w "$5" $lock true || printf 'held=%s\n' "$(head -n 1 $lock)"
+        }
         break
     fi
 done

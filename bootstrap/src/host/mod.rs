@@ -44,6 +44,8 @@ pub trait Connect: Send + Sync + 'static {
 pub struct NoConnection {
     /// Nothing there answered as an SSH server; else the host was reached and we did not come to terms.
     pub unreachable: bool,
+    /// Another try may go well: the network, or a server that is starting or has too much to do.
+    pub heals: bool,
     /// The true cause.
     pub why: String,
     /// What to do.

@@ -103,6 +103,7 @@ fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, 
     {
         settings.push((key, quoted(&duration(limit))));
     }
+    settings.push(("limits.retries", limits.retries.to_string()));
     Ok(settings)
 }
 

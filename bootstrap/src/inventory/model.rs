@@ -160,6 +160,8 @@ pub struct Limits {
     pub command: Duration,
     /// Everything on the host, the wait for Online apart.
     pub host: Duration,
+    /// How often it is tried again after a failure that may heal.
+    pub retries: u32,
 }
 
 /// Where managed nodes of one kind belong in AWS, and how they come to be.
@@ -319,6 +321,7 @@ impl HostSpec {
                 connect: Duration::from_secs(15),
                 command: Duration::from_mins(10),
                 host: Duration::from_mins(30),
+                retries: 0,
             },
         }
     }

@@ -62,7 +62,7 @@ macro_rules! with_settings {
             /// `bootstrap:*` are reserved.
             #[serde(default)]
             pub(super) tags: Table<At<String>>,
-            /// Time limits, such as "90s", "5m" or "1h30m".
+            /// Limits of time, such as "90s", "5m" or "1h30m", and of retries.
             #[serde(default)]
             pub(super) limits: RawLimits,
         }
@@ -139,7 +139,7 @@ pub(super) struct RawSettings<'a> {
     pub(super) limits: &'a RawLimits,
 }
 
-/// Time limits, such as "90s", "5m" or "1h30m".
+/// Limits of time, such as "90s", "5m" or "1h30m", and of retries.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Limits")]
@@ -150,6 +150,10 @@ pub(super) struct RawLimits {
     pub(super) command: Option<At<String>>,
     /// Everything on one host, the wait for Online apart; "30m" if left out.
     pub(super) host: Option<At<String>>,
+    /// How often a host is tried again after a failure that may heal, such as a connection that is refused or lost; 2 if
+    /// left out.
+    #[schemars(range(min = 0, max = 10))]
+    pub(super) retries: Option<At<u32>>,
 }
 
 /// The agent's package.

@@ -27,6 +27,7 @@ pub(super) struct Settings<'r> {
     pub(super) connect: Option<At<Duration>>,
     pub(super) command: Option<At<Duration>>,
     pub(super) host: Option<At<Duration>>,
+    pub(super) retries: Option<At<u32>>,
     pub(super) tags: &'r Table<At<String>>,
 }
 
@@ -40,10 +41,16 @@ impl<'r> Settings<'r> {
             let text = text.as_ref()?;
             findings.accept(text.span, terms::duration(&text.value)).map(|limit| text.with(limit))
         };
+        let (connect, command, host) =
+            (limit(&raw.limits.connect), limit(&raw.limits.command), limit(&raw.limits.host));
+        let retries = raw.limits.retries.as_ref().and_then(|number| {
+            findings.accept(number.span, terms::retries(number.value)).map(|()| number.clone())
+        });
         Self {
-            connect: limit(&raw.limits.connect),
-            command: limit(&raw.limits.command),
-            host: limit(&raw.limits.host),
+            connect,
+            command,
+            host,
+            retries,
             connection: raw.connection.cloned(),
             user: raw.user.cloned(),
             port: raw.port.cloned(),

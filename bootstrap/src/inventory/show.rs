@@ -188,6 +188,7 @@ fn host_json(host: &HostSpec) -> Value {
             "connect": duration(host.limits.connect),
             "command": duration(host.limits.command),
             "host": duration(host.limits.host),
+            "retries": host.limits.retries,
         },
     })
 }

@@ -49,6 +49,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
     }
 }
 
+/// How often something is tried again.
+pub(super) fn retries(number: u32) -> Result<(), Refusal> {
+    if number <= 10 {
+        return Ok(());
+    }
+    refuse(
+        format!("{number} retries are too many"),
+        "10 at most: a host that comes back later is one for the next run",
+    )
+}
+
 /// An `http(s)://` URL.
 pub(super) fn url(text: &str) -> Result<(), Refusal> {
     match plain_url(text) {

@@ -7,6 +7,9 @@ use crate::{actions::ConfigureError, facts::Root, ssm::ManagedNodeId};
 /// Why nothing is done on a host.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
+    /// Another run is at work on it, or an earlier one still is; in the words of its lock.
+    #[error("another run is at work on it: {0}")]
+    Held(String),
     /// No root rights; and the login user.
     #[error("{}", root_text(.0, .1))]
     Root(Root, String),
@@ -110,6 +113,7 @@ impl Refusal {
     /// What to do.
     pub fn hint(&self) -> String {
         match self {
+            Self::Held(_) => "wait until that run has ended, then run the same command again; the lock goes with the last process of its command on the host".to_owned(),
             Self::Root(Root::NotRoot, _) => "set `become = \"sudo\"`, or log in as root".to_owned(),
             Self::Root(Root::Refused(words), user) if words.contains("tty") => {
                 format!("add the line `Defaults:{user} !requiretty` to a file in /etc/sudoers.d")

@@ -32,6 +32,7 @@ fn host() -> HostSpec {
 fn fresh() -> Facts {
     Facts {
         root: Root::Yes,
+        held_by: None,
         os: OsRelease::parse("ID=debian\nVERSION_ID=12\n"),
         kernel_machine: "x86_64".into(),
         userland_bits: Some(64),

@@ -30,6 +30,10 @@ pub(super) enum Fault {
     Hangs(&'static str),
     /// Nothing answers at the address.
     Unreachable,
+    /// Its host key is the wrong one.
+    Untrusted,
+    /// The next `apply` finds the host in the hands of another run.
+    HeldBy(&'static str),
 }
 
 /// What a machine is, as far as it matters to the steps.
@@ -96,6 +100,8 @@ pub(super) struct State {
     pub(super) machine_id: String,
     pub(super) config: Option<String>,
     pub(super) staged: Vec<String>,
+    /// Another run holds the lock, in these words.
+    pub(super) held_by: Option<String>,
     /// The agent starts and never reports.
     pub(super) mute: bool,
     /// The agent reports only after this many starts.
@@ -168,6 +174,10 @@ impl Machine {
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
         say("vault.region", &state.region);
         say("machine-id", &state.machine_id);
+        if let Some(holder) = &state.held_by {
+            say("held.now", holder);
+            say("held", holder);
+        }
         state.staged.iter().for_each(|name| say("staged", name));
         if let Some(config) = &state.config {
             text.push_str("config=yes\n");
@@ -181,6 +191,8 @@ impl Machine {
         let mut words = command.arguments().iter().map(String::as_str);
         let agent: Vec<_> = words.by_ref().take(2).collect();
         assert_eq!(agent, self.state().kind.agent());
+        let holder = words.next().unwrap();
+        assert!(holder.starts_with("run 2") && holder.ends_with(" of alice@controller"), "{holder}");
         while let Some(step) = words.next() {
             let arguments: Vec<&str> = match step {
                 "install" => words.by_ref().take(3).collect(),
@@ -265,6 +277,12 @@ impl Host for Machine {
             return Err(lost());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+        if name == "apply"
+            && let Some(Fault::HeldBy(holder)) = self.fault(|fault| matches!(fault, Fault::HeldBy(_)))
+        {
+            on_line(&format!(":held {holder}"));
+            return Ok(Output { code: Some(75), stdout: String::new(), stderr: String::new() });
+        }
         let (stdout, good) = match name {
             "probe" => (self.probe(), true),
             "upload" => {
@@ -292,10 +310,17 @@ impl Connect for Network {
 
     async fn connect(&self, host: &HostSpec) -> Result<Machine, NoConnection> {
         let machine = self.0.get(host.name.as_str()).cloned().unwrap();
-        match machine.fault(|fault| matches!(fault, Fault::Unreachable)) {
+        match machine.fault(|fault| matches!(fault, Fault::Unreachable | Fault::Untrusted)) {
             None => Ok(machine),
+            Some(Fault::Untrusted) => Err(NoConnection {
+                unreachable: false,
+                heals: false,
+                why: "the host key has changed".to_owned(),
+                hint: "was it reinstalled?".to_owned(),
+            }),
             Some(_) => Err(NoConnection {
                 unreachable: true,
+                heals: true,
                 why: "connection refused".to_owned(),
                 hint: "is it switched on?".to_owned(),
             }),

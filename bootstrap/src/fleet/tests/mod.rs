@@ -3,6 +3,7 @@
 mod endings;
 mod hosts;
 mod machine;
+mod retrying;
 mod telling;
 mod waves;
 
@@ -14,7 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 use targets::{Arch, PackageFormat};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::machine::{Machine, Network};
 use super::{Backend, Claims, Packages, Rollout, Run, Site, run};
@@ -70,6 +71,7 @@ struct World {
     cloud: FakeControlPlane,
     machines: BTreeMap<String, Machine>,
     concurrency: usize,
+    uploads: usize,
     rollout: Rollout,
     within: Option<Duration>,
     dry_run: bool,
@@ -86,6 +88,7 @@ impl World {
             cloud,
             machines,
             concurrency: 50,
+            uploads: 16,
             rollout: Rollout::default(),
             within: None,
             dry_run: false,
@@ -135,8 +138,10 @@ impl World {
                 sites: BTreeMap::from([(environment.name.clone(), site)]),
                 activations,
                 claims: Claims::default(),
+                operator: "alice@controller".to_owned(),
                 events,
                 concurrency: self.concurrency,
+                uploads: Semaphore::new(self.uploads),
                 rollout: self.rollout.clone(),
                 within: self.within,
                 dry_run: self.dry_run,
