@@ -73,6 +73,7 @@ impl Stage {
             .replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH", &format!("PATH={}{path}", here("bin")))
             .replace("/var/lib/bootstrap", &here("sent"))
             .replace("/var/lib/amazon/ssm", &here("ssm"))
+            .replace("/var/lib/dpkg", &here("dpkg"))
             .replace("/var/lib/rpm/.rpm.lock", &here("rpm.lock"))
             .replace("/run/bootstrap.lock", &here("run/lock"));
         let mut child = Process::new("/bin/sh")
@@ -102,6 +103,7 @@ fn install(tool: PackageTool) -> Action {
         sha256: HELLO.to_owned(),
         version: "3.3.987.0".parse().unwrap(),
         replaces: None,
+        finishes: Vec::new(),
     })
 }
 
@@ -315,4 +317,52 @@ fn on_a_host_without_flock_the_work_goes_on_and_that_is_said() {
     let (code, said) = stage.run_with_path(&[start()], &PACKAGED, "");
     assert_eq!(code, Some(0), "{said}");
     assert!(said.starts_with(":note the host has no flock(1)"), "{said}");
+}
+
+#[test]
+fn what_dpkg_left_half_done_is_finished_first_and_its_failure_is_not_the_agents() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program("dpkg", "case $* in *configure*) echo 'error processing package foo'; exit 1 ;; esac");
+    fs::create_dir_all(stage.path("dpkg/updates")).unwrap();
+    let status = |state: &str| {
+        fs::write(stage.path("dpkg/status"), format!("Package: foo\nStatus: install ok {state}\n")).unwrap();
+    };
+    let dpkg = || stage.calls().into_iter().filter(|call| call.starts_with("dpkg")).collect::<Vec<_>>();
+    status("half-configured");
+    let (code, said) = stage.run(&[install(PackageTool::Dpkg)], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(":note dpkg was left half done") && said.contains("could not finish all"),
+        "{said}"
+    );
+    assert_eq!(dpkg(), ["dpkg --force-confold --configure -a", "dpkg --force-confold -i sent/agent.pkg"]);
+
+    for (state, journal, calls) in [("installed", false, 1), ("installed", true, 2), ("unpacked", false, 2)] {
+        fs::remove_file(stage.path("calls")).unwrap();
+        fs::create_dir_all(stage.path("sent")).unwrap();
+        fs::write(stage.path("sent").join(PACKAGE), "hello").unwrap();
+        status(state);
+        if journal {
+            fs::write(stage.path("dpkg/updates/0001"), "").unwrap();
+        } else {
+            fs::remove_file(stage.path("dpkg/updates/0001")).ok();
+        }
+        assert_eq!(stage.run(&[install(PackageTool::Dpkg)], &PACKAGED).0, Some(0));
+        assert_eq!(dpkg().len(), calls, "{state} {journal}");
+    }
+}
+
+#[test]
+fn whoever_holds_dpkgs_lock_is_named_and_waited_for_with_a_limit() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    let words = "dpkg: error: dpkg frontend lock was locked by another process with pid 1";
+    stage.program("dpkg", &format!("echo '{words}'; exit 2"));
+    let (code, said) = stage.run(&[install(PackageTool::Dpkg)], &PACKAGED);
+    assert_eq!(code, Some(1), "{said}");
+    let first = fs::read_to_string("/proc/1/comm").unwrap();
+    let note = format!(":note waiting for another package manager: {} (1)", first.trim());
+    assert!(said.contains(&note) && said.contains(words), "{said}");
+    assert_eq!(stage.calls().iter().filter(|call| *call == "sleep 5").count(), 60);
 }

@@ -3,6 +3,7 @@
 mod backend;
 mod interrupts;
 pub(super) mod leave;
+mod passwords;
 mod sweep;
 
 use std::{
@@ -30,7 +31,7 @@ use crate::{
     display,
     events::{Event, Events, Reader, RunId},
     failure::{Exit, Failure, with_sources},
-    fleet::{self, Between, Claims, Portion, Rollout, Run, Site},
+    fleet::{self, Between, Claims, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
     journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
@@ -92,6 +93,10 @@ pub(super) struct Args {
     /// Read the passphrases of encrypted private keys from this file descriptor, one a line
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
+    /// Read the password for sudo from this file descriptor instead of asking for it: one line, or a line `PROMPT=PASSWORD`
+    /// for each `become_prompt` of the inventory
+    #[arg(long, value_name = "N")]
+    become_password_fd: Option<u32>,
     /// Put report.json, report.xml (JUnit), report.html, failed.toml and the logs into this directory
     /// [default: reports/RUN in the state directory, where the newest are kept]
     #[arg(long, value_name = "DIR")]
@@ -131,6 +136,9 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     inventory.hosts = select(&args, shard, &inventory, &journal)?;
     let keys = load_keys(&inventory, args.passphrase_fd)?;
+    let connector = Arc::new(Connections(SshConnector::new(keys, HANDSHAKES)));
+    let passwords = passwords::collect(&connector, &inventory.hosts, &args).await?;
+    let reached = (connector, passwords);
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
@@ -141,7 +149,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, &inventory, keys, &planes, events.clone())?;
+    let run = prepare(&args, id, &inventory, reached, &planes, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -229,7 +237,7 @@ fn prepare(
     args: &Args,
     id: RunId,
     inventory: &Inventory,
-    keys: KeyRing,
+    (connector, passwords): (Arc<Connections>, Passwords),
     planes: &Planes,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
@@ -248,7 +256,8 @@ fn prepare(
         id,
         inventory: InventoryMark::of(inventory),
         hosts: inventory.hosts.clone(),
-        connector: Connections(SshConnector::new(keys, HANDSHAKES)),
+        connector,
+        passwords,
         sites,
         activations,
         claims: Claims::default(),

@@ -117,6 +117,12 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
         userland_bits: answer.get("userland.bits").and_then(Arch::long_bit),
         dpkg_arch: answer.get("dpkg.arch").map(str::to_owned),
         rpm_arch: answer.get("rpm.arch").map(str::to_owned),
+        unfinished: answer
+            .text("unfinished")
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect(),
         package_tools: answer.tools.iter().filter_map(|name| name.parse().ok()).collect(),
         service,
         agent: agent(&answer),
@@ -140,10 +146,13 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
 }
 
 fn root(answer: &Answer<'_>) -> Root {
+    let words = || answer.get("root.refusal").unwrap_or("no reason given").to_owned();
     match answer.get("root") {
         Some("yes") => Root::Yes,
-        Some("no-sudo") => Root::NoSudo,
-        Some("refused") => Root::Refused(answer.get("root.refusal").unwrap_or("no reason given").to_owned()),
+        Some("missing") => Root::Missing { other: answer.get("root.other").map(str::to_owned) },
+        Some("refused") => Root::Refused(words()),
+        Some("password") => Root::NeedsPassword(words()),
+        Some("wrong-password") => Root::WrongPassword(words()),
         _ => Root::NotRoot,
     }
 }

@@ -9,6 +9,7 @@ mod retry;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, timeout},
@@ -20,8 +21,8 @@ use crate::{
     actions::Action,
     events::{Event, Step},
     facts::Facts,
-    host::{Command, Connect, Host, HostError, NoConnection, Output},
-    inventory::HostSpec,
+    host::{Ascent, Command, Connect, Host, HostError, NoConnection, Output},
+    inventory::{Escalation, HostSpec},
     report::{HostReport, Outcome},
     ssm::ManagedNodeId,
 };
@@ -128,7 +129,7 @@ impl<B: Backend> HostRun<B> {
         let limit = self.spec.limits.command;
         // What this run itself lost sight of may take as long as any command.
         let patience = if self.progress.borrow().in_doubt.is_some() { limit } else { PATIENCE };
-        let probe = Facts::probe(self.spec.escalation, limit, patience.min(limit * 9 / 10));
+        let probe = Facts::probe(self.spec.escalation, self.password(), limit, patience.min(limit * 9 / 10));
         let (events, name) = (self.run.events.clone(), self.spec.name.clone());
         let mut waiting = |line: &str| {
             if let Some(holder) = Facts::waits_for(line) {
@@ -141,6 +142,19 @@ impl<B: Backend> HostRun<B> {
             let why = format!("the host's facts cannot be read: {error}");
             let lines = output.stderr.lines().map(str::to_owned).collect();
             Outcome::Failed { step, why, lines, hint: error.hint() }.into()
+        })
+    }
+
+    fn password(&self) -> Option<&SecretString> {
+        self.run.passwords.of(&self.spec.name)
+    }
+
+    /// A command with this host's way to root's rights.
+    fn as_root(&self, command: Command) -> Command {
+        command.by(match (self.spec.escalation, self.password()) {
+            (Escalation::Doas, _) => Ascent::Doas,
+            (_, Some(password)) => Ascent::SudoWith(password.clone()),
+            (_, None) => Ascent::Sudo,
         })
     }
 

@@ -5,6 +5,7 @@ mod claims;
 mod crew;
 mod host_run;
 mod jitter;
+mod passwords;
 mod phase;
 mod progress;
 mod rollout;
@@ -33,6 +34,7 @@ use crate::{
 
 pub use claims::Claims;
 use crew::Crew;
+pub use passwords::{Circle, PasswordSource, Passwords, collect};
 use phase::{Phase, Phases};
 pub use rollout::{Between, InvalidPortion, Portion, Rollout};
 use rollout::{Next, Pace};
@@ -84,6 +86,8 @@ pub struct Run<B: Backend> {
     pub hosts: Vec<Arc<HostSpec>>,
     /// Connects to them.
     pub connector: B::Connector,
+    /// What sudo asks for on them.
+    pub passwords: Passwords,
     /// The environments of these hosts.
     pub sites: BTreeMap<EnvironmentName, Site<B>>,
     /// Their activations.

@@ -9,12 +9,12 @@ mod capture;
 mod command;
 mod local;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use crate::inventory::HostSpec;
 
 pub(crate) use capture::Capture;
-pub use command::{Command, Privilege, Script, quote};
+pub use command::{Ascent, Command, Privilege, Script, quote};
 pub use local::LocalHost;
 
 /// A machine on which commands run.
@@ -36,6 +36,14 @@ pub trait Connect: Send + Sync + 'static {
 
     /// Connects, proves the host's identity and ours.
     fn connect(&self, host: &HostSpec) -> impl Future<Output = Result<Self::Host, NoConnection>> + Send;
+}
+
+impl<C: Connect> Connect for Arc<C> {
+    type Host = C::Host;
+
+    async fn connect(&self, host: &HostSpec) -> Result<C::Host, NoConnection> {
+        (**self).connect(host).await
+    }
 }
 
 /// Why there is no connection.

@@ -81,6 +81,7 @@ fn host<'s>(
             .map_or(RETRIES, |number| number.value),
     };
     let escalation = layers.pick("become", |settings| settings.escalation.as_ref());
+    let become_prompt = layers.pick("become_prompt", |settings| settings.become_prompt.as_ref());
     let host_key = layers.pick("host_key", |settings| settings.host_key.as_ref());
     let known_hosts = layers.pick("known_hosts", |settings| settings.known_hosts.as_ref());
     let (environment, of_environment) = environment(draft, layers, environments, findings)?;
@@ -94,6 +95,7 @@ fn host<'s>(
         user,
         identities,
         escalation: escalation.map_or(Escalation::Sudo, |escalation| escalation.value),
+        become_prompt: become_prompt.map(|words| words.value.clone()),
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),
         tags: layers.tags(of_environment),

@@ -48,8 +48,12 @@ macro_rules! with_settings {
             /// Private key file, or a list of them in the order to try. `~` is the home directory; relative paths
             /// start at the inventory's directory.
             pub(super) identity: Option<Strings>,
-            /// How the login user becomes root; "sudo" if nothing says otherwise.
+            /// How the login user becomes root; "sudo" if nothing says otherwise. "doas" works without a password only.
             pub(super) r#become: Option<At<Escalation>>,
+            /// Whose password sudo asks for, in words for the prompt: hosts with the same words share one, and are asked for
+            /// together. Never the password itself.
+            #[schemars(length(min = 1, max = 64))]
+            pub(super) become_prompt: Option<At<String>>,
             /// Name of an environment. May be left out if there is exactly one.
             pub(super) environment: Option<At<String>>,
             /// Which host key is right: "strict" (only one in `known_hosts`; the default), "accept-new" (a host without
@@ -75,6 +79,7 @@ macro_rules! with_settings {
                     port: self.port.as_ref(),
                     identity: self.identity.as_ref(),
                     r#become: self.r#become.as_ref(),
+                    become_prompt: self.become_prompt.as_ref(),
                     environment: self.environment.as_ref(),
                     host_key: self.host_key.as_ref(),
                     known_hosts: self.known_hosts.as_ref(),
@@ -132,6 +137,7 @@ pub(super) struct RawSettings<'a> {
     pub(super) port: Option<&'a At<u16>>,
     pub(super) identity: Option<&'a Strings>,
     pub(super) r#become: Option<&'a At<Escalation>>,
+    pub(super) become_prompt: Option<&'a At<String>>,
     pub(super) environment: Option<&'a At<String>>,
     pub(super) host_key: Option<&'a At<String>>,
     pub(super) known_hosts: Option<&'a Strings>,

@@ -21,6 +21,7 @@ pub(super) struct Settings<'r> {
     pub(super) port: Option<At<u16>>,
     pub(super) identities: Option<At<Vec<PathBuf>>>,
     pub(super) escalation: Option<At<Escalation>>,
+    pub(super) become_prompt: Option<At<String>>,
     pub(super) environment: Option<At<String>>,
     pub(super) host_key: Option<At<HostKeyPolicy>>,
     pub(super) known_hosts: Option<At<Vec<PathBuf>>>,
@@ -36,6 +37,9 @@ impl<'r> Settings<'r> {
         tags::check(raw.tags, findings);
         if let Some(user) = raw.user {
             findings.accept(user.span, addresses::user(&user.value));
+        }
+        if let Some(words) = raw.become_prompt {
+            findings.accept(words.span, terms::prompt(&words.value));
         }
         let mut limit = |text: &Option<At<String>>| {
             let text = text.as_ref()?;
@@ -58,6 +62,7 @@ impl<'r> Settings<'r> {
                 .identity
                 .map(|texts| At { value: base.identities(texts, findings), span: texts.span }),
             escalation: raw.r#become.cloned(),
+            become_prompt: raw.become_prompt.cloned(),
             environment: raw.environment.cloned(),
             host_key: raw.host_key.and_then(|text| {
                 findings.accept(text.span, addresses::host_key(&text.value)).map(|policy| text.with(policy))

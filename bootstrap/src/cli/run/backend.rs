@@ -27,7 +27,7 @@ use crate::{
 pub(super) struct Real;
 
 impl Backend for Real {
-    type Connector = Connections;
+    type Connector = Arc<Connections>;
     type ControlPlane = AwsControlPlane;
     type Packages = Announced;
 }

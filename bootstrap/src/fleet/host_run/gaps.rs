@@ -95,6 +95,7 @@ impl<B: Backend> HostRun<B> {
                 let _permit = run.uploads.acquire().await;
                 self.enter(Step::Upload).await?;
                 let command = upload.command(decision.package.content.clone(), self.spec.limits.command);
+                let command = self.as_root(command);
                 let output = self.exec(host, &command, Step::Upload, &mut |_| {}).await?;
                 if output.code != Some(0) {
                     return Err(command_failed(Step::Upload, &output, last_lines(&output)).into());
@@ -118,6 +119,7 @@ impl<B: Backend> HostRun<B> {
         else {
             return Ok(());
         };
+        let command = self.as_root(command);
         let on_host: Vec<&Action> = decision
             .actions
             .iter()

@@ -112,6 +112,7 @@ impl<B: Backend> HostRun<B> {
         ) else {
             return Ok(());
         };
+        let command = self.as_root(command);
         let output = self.exec_after_a_wait(registered, &command, Step::Repair).await?;
         if output.code == Some(0) {
             self.done(&restart).await;
@@ -149,6 +150,7 @@ impl<B: Backend> HostRun<B> {
         };
         let unit = registered.agent.unit.to_owned();
         let command = Command::new(diagnose, vec![unit], self.spec.limits.command);
+        let command = self.as_root(command);
         let said = self.exec_after_a_wait(registered, &command, Step::Online).await;
         let said = said.map(|output| excerpt(&output.stdout)).unwrap_or_default();
         let agent = if said.is_empty() { String::new() } else { format!("; the host says: {said}") };

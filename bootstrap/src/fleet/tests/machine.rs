@@ -10,7 +10,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    host::{Command, Connect, Host, HostError, NoConnection, Output},
+    host::{Command, Connect, Host, HostError, NoConnection, Output, Privilege},
     inventory::HostSpec,
     ssm::{ManagedNodeId, fake::FakeControlPlane},
 };
@@ -102,6 +102,10 @@ pub(super) struct State {
     pub(super) staged: Vec<String>,
     /// Another run holds the lock, in these words.
     pub(super) held_by: Option<String>,
+    /// What sudo asks for.
+    pub(super) password: Option<&'static str>,
+    /// Passwords that sudo refused.
+    pub(super) refused: u32,
     /// The agent starts and never reports.
     pub(super) mute: bool,
     /// The agent reports only after this many starts.
@@ -156,9 +160,17 @@ impl Machine {
         state.faults.remove(at)
     }
 
-    fn probe(&self) -> String {
-        let state = self.state();
-        let mut text = format!("root=yes\nkernel.machine=x86_64\n{}{}", state.kind.probe(), state.service());
+    fn probe(&self, given: Option<&str>) -> String {
+        let mut state = self.state();
+        let root = match (state.password, given) {
+            (None, _) => "yes",
+            (Some(_), None) => "password",
+            (Some(right), Some(given)) if right == given => "yes",
+            (Some(_), Some(_)) => "wrong-password",
+        };
+        state.refused += u32::from(root == "wrong-password");
+        let mut text =
+            format!("root={root}\nkernel.machine=x86_64\n{}{}", state.kind.probe(), state.service());
         if let Some(version) = &state.agent {
             match state.kind {
                 Kind::Debian => writeln!(text, "dpkg.agent=installed {version}").unwrap(),
@@ -268,6 +280,9 @@ impl Host for Machine {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Output, HostError> {
         let name = command.name();
+        if let (Privilege::Root, Some(password)) = (command.privilege(), self.state().password) {
+            assert!(command.text().expose_secret().starts_with(&format!("{password}\n:bootstrap:\nset -- ")));
+        }
         self.state().execs.push(name.to_owned());
         let lost = || HostError::Lost { command: name, cause: "ordered by the test".to_owned() };
         if self.fault(|fault| matches!(fault, Fault::Hangs(hung) if *hung == name)).is_some() {
@@ -284,7 +299,10 @@ impl Host for Machine {
             return Ok(Output { code: Some(75), stdout: String::new(), stderr: String::new() });
         }
         let (stdout, good) = match name {
-            "probe" => (self.probe(), true),
+            "probe" => {
+                let given = command.secret("become_password").map(ExposeSecret::expose_secret);
+                (self.probe(given), true)
+            }
             "upload" => {
                 let file = command.arguments().first().unwrap().clone();
                 self.state().staged.push(file);

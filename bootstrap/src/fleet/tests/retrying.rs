@@ -57,7 +57,10 @@ async fn wherever_the_connection_is_lost_the_same_run_goes_on_with_one_registrat
             let report = world.run().await;
             assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true }, "{fault:?}");
             assert_eq!(retries(&world).len(), 1, "{fault:?}");
-            assert_eq!(world.cloud.count(Operation::CreateActivation), 1, "{fault:?}");
+            // The room of a code that may have been used is not counted on.
+            let lost_with_code = matches!(fault, Fault::LostBefore("apply"));
+            let activations = 1 + usize::from(lost_with_code);
+            assert_eq!(world.cloud.count(Operation::CreateActivation), activations, "{fault:?}");
             let applied = world.machine("a").state().execs.iter().filter(|name| *name == "apply").count();
             assert!(applied <= 2, "{fault:?}");
             assert!(world.cloud.live_activations().is_empty());
