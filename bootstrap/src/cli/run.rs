@@ -4,13 +4,13 @@ mod backend;
 mod interrupts;
 pub(super) mod leave;
 mod passwords;
+mod shards;
 mod sweep;
 
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, stderr, stdout},
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -35,7 +35,7 @@ use crate::{
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
     journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
-    selection::{InvalidShard, Selection, Shard, Term},
+    selection::{Selection, Shard, Term},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
 };
@@ -59,7 +59,7 @@ pub(super) struct Args {
     /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and
     /// Kubernetes Indexed Jobs; `none` for all
     #[arg(long, value_name = "K/N")]
-    shard: Option<ShardWish>,
+    shard: Option<shards::Wish>,
     /// How many hosts are worked on at once, instead of the inventory's `concurrency`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
@@ -110,21 +110,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "write a number and a unit, such as 90s, 5m or 1h30m".to_owned())
 }
 
-/// What is said of shards.
-#[derive(Clone, Copy, Debug)]
-enum ShardWish {
-    Whole,
-    Part(Shard),
-}
-
-impl FromStr for ShardWish {
-    type Err = InvalidShard;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "none" { Ok(Self::Whole) } else { text.parse().map(Self::Part) }
-    }
-}
-
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let Some(file) = &args.inventory else {
         return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
@@ -132,7 +117,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let mut inventory = load(file)?;
     let journal = open_journal(&args.places)?;
     let id = RunId::new(Timestamp::now());
-    let shard = shard_of(&args)?;
+    let shard = shards::meant(args.shard)?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     inventory.hosts = select(&args, shard, &inventory, &journal)?;
     let keys = load_keys(&inventory, args.passphrase_fd)?;
@@ -183,22 +168,6 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left.end(&report, &inventory, args.quiet);
     }
     Ok(exit_of(&report))
-}
-
-/// The part of the inventory that this controller is to do.
-fn shard_of(args: &Args) -> Result<Option<Shard>, Failure> {
-    Ok(match args.shard {
-        Some(ShardWish::Whole) => None,
-        Some(ShardWish::Part(shard)) => Some(shard),
-        None => {
-            let found = Shard::of_engine(|name| std::env::var(name).ok())
-                .map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
-            found.map(|(shard, engine)| {
-                eprintln!("shard {shard}, as {engine} says; `--shard none` for the whole inventory");
-                shard
-            })
-        }
-    })
 }
 
 /// Keeps other runs of the same hosts on this controller away until this one has ended.
