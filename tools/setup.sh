@@ -16,6 +16,8 @@ ssh:openssh-client
 gpg:gpg
 gpg-agent:gpg-agent
 rpm:rpm
+/usr/bin/sudo:sudo
+/usr/bin/doas:opendoas
 mmdebstrap:mmdebstrap
 /sbin/mke2fs:e2fsprogs
 cpio:cpio

@@ -52,6 +52,8 @@ impl fmt::Display for RunId {
 pub enum Step {
     /// Waiting for its turn.
     Queue,
+    /// Waiting before it is tried again.
+    Retry,
     /// TCP, SSH handshake, authentication.
     Connect,
     /// Collecting facts.
@@ -85,6 +87,7 @@ impl Step {
     pub fn word(self) -> &'static str {
         match self {
             Self::Queue => "queue",
+            Self::Retry => "retry",
             Self::Connect => "connect",
             Self::Observe => "observe",
             Self::Plan => "plan",
@@ -202,6 +205,19 @@ pub enum Event {
         /// `ActivationId`.
         id: String,
         /// Why.
+        why: String,
+    },
+    /// A host failed in a way that may heal, and is tried again.
+    Retry {
+        /// The host.
+        host: HostName,
+        /// Which retry this will be, from 1.
+        number: u32,
+        /// How many there may be.
+        of: u32,
+        /// After which wait.
+        after: Duration,
+        /// What failed.
         why: String,
     },
     /// Something worth saying, about one host or the whole run.

@@ -11,7 +11,7 @@ use crate::{
         Action, Configure, Install, Reason, Register, SettleVault, Start, StartReason, Tag, Tidy, Upload,
     },
     facts::{Agent, Facts, Root, SavedVault},
-    inventory::{HostSpec, Tags},
+    inventory::{Escalation, HostSpec, Tags},
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
 };
 
@@ -56,14 +56,17 @@ pub enum Standing {
 }
 
 /// Which package a host needs, unless it cannot become a managed node.
-pub fn admit(facts: &Facts, user: &str) -> Result<(Arch, PackageFormat), Refusal> {
+pub fn admit(facts: &Facts, user: &str, by: Escalation) -> Result<(Arch, PackageFormat), Refusal> {
     // First, because it may be why sudo refuses.
     if facts.clock_ahead_seconds.abs() > CLOCK_TOLERANCE_SECONDS {
         return Err(Refusal::Clock { ahead_seconds: facts.clock_ahead_seconds });
     }
     match &facts.root {
         Root::Yes => {}
-        refused => return Err(Refusal::Root(refused.clone(), user.to_owned())),
+        refused => return Err(Refusal::Root(refused.clone(), user.to_owned(), by)),
+    }
+    if let Some(holder) = &facts.held_by {
+        return Err(Refusal::Held(holder.clone()));
     }
     let format =
         facts.os.package_format().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?;
@@ -184,7 +187,8 @@ fn plan_package(
         _ => facts.package_tool().map_err(|unsupported| Refusal::Distribution(unsupported.to_string()))?,
     };
     let version = package.version;
-    actions.push(Action::Install(Install { tool, file_name, sha256, version, replaces }));
+    let finishes = if tool == PackageTool::Dpkg { facts.unfinished.clone() } else { Vec::new() };
+    actions.push(Action::Install(Install { tool, file_name, sha256, version, replaces, finishes }));
     Ok(())
 }
 

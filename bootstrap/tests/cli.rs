@@ -74,6 +74,7 @@ fn nobody_home(home: &Home) {
 user = "admin"
 identity = "key"
 known_hosts = "known_hosts"
+limits = {{ retries = 0 }}
 
 [environments.dev]
 region = "eu-central-1"

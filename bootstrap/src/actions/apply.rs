@@ -49,9 +49,12 @@ pub struct ActivationKey {
 }
 
 /// The command for all of `actions` that happen on the host, in order; `None` if none does.
+///
+/// `holder` is what the lock on the host says while it runs.
 pub fn command(
     actions: &[Action],
     agent: &Installation,
+    holder: &str,
     key: Option<&ActivationKey>,
     limit: Duration,
 ) -> Option<Command> {
@@ -64,7 +67,7 @@ pub fn command(
         // The plan has refused the others.
         _ => &WITH_SYSTEMD,
     };
-    let arguments = [agent.unit, agent.binary].into_iter().map(str::to_owned).chain(steps).collect();
+    let arguments = [agent.unit, agent.binary, holder].into_iter().map(str::to_owned).chain(steps).collect();
     let mut command = Command::new(script, arguments, limit);
     for (variable, value) in actions.iter().flat_map(Action::shell_variables) {
         command = command.with_secret(variable, value);
@@ -83,6 +86,7 @@ pub struct Transcript {
     redacted: Option<SecretString>,
     current: Option<Step>,
     failed: Option<Step>,
+    held_by: Option<String>,
     done: usize,
     tail: VecDeque<String>,
 }
@@ -104,6 +108,10 @@ impl Transcript {
             let text = self.clean(text);
             self.keep(text.clone());
             return Heard::Note(text);
+        }
+        if let Some(holder) = line.strip_prefix(":held ") {
+            self.held_by = Some(holder.to_owned());
+            return Heard::Nothing;
         }
         if line.starts_with(":done ") {
             self.done += 1;
@@ -129,6 +137,11 @@ impl Transcript {
     /// The step that failed or, if the script never said, the one it was in.
     pub fn failed_step(&self) -> Option<Step> {
         self.failed.or(self.current)
+    }
+
+    /// Who is at work on the host, if that is why nothing was done.
+    pub fn held_by(&self) -> Option<&str> {
+        self.held_by.as_deref()
     }
 
     /// How many actions ended well.
@@ -196,10 +209,6 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "the given activation is used up; give a new one, or leave `activation` out of the inventory",
         ),
         ("is masked", "run `systemctl unmask amazon-ssm-agent` on the host, then the same command again"),
-        (
-            "another bootstrap is at work",
-            "wait until the other run has ended, then run the same command again",
-        ),
         ("has changed since it was looked at", "run the same command again: it looks at what is there now"),
         (
             "x509:",
@@ -270,17 +279,17 @@ mod tests {
             Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered }),
             Action::Start(Start { reason: StartReason::Changed }),
         ];
-        let command = command(&actions, &PACKAGED, Some(&key()), Duration::ZERO).unwrap();
-        let agent = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent"];
-        assert_eq!(command.arguments()[..2], agent);
-        assert_eq!(command.arguments()[2..], ["settle-vault", "register", "eu-west-1", "", "start"]);
+        let command = command(&actions, &PACKAGED, "run 7 of me", Some(&key()), Duration::ZERO).unwrap();
+        let first = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent", "run 7 of me"];
+        assert_eq!(command.arguments()[..3], first);
+        assert_eq!(command.arguments()[3..], ["settle-vault", "register", "eu-west-1", "", "start"]);
         assert_eq!(command.secret("activation_code").unwrap().expose_secret(), "a-very-secret-code");
         assert!(!format!("{command:?} {:?}", key()).contains("a-very-secret-code"));
     }
 
     #[test]
     fn a_plan_without_actions_on_the_host_needs_no_command() {
-        assert!(command(&[], &PACKAGED, None, Duration::ZERO).is_none());
+        assert!(command(&[], &PACKAGED, "", None, Duration::ZERO).is_none());
     }
 
     #[test]

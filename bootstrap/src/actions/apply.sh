@@ -1,5 +1,5 @@
-# Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; the other arguments
-# are steps and what each needs, as actions/mod.rs lays them out.
+# Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; $3 is who does it; the
+# other arguments are steps and what each needs, as actions/mod.rs lays them out.
 # Prints `:begin STEP`, the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
 # In between, `:note TEXT` is for the operator.
 # The other files of this folder follow this one; each defines the function step_<name>.
@@ -9,14 +9,22 @@ LC_ALL=C
 DEBIAN_FRONTEND=noninteractive
 export PATH LC_ALL DEBIAN_FRONTEND
 
-# The command of a run that lost its connection may still be at work, or that of another operator.
+# One at a time: the command of a run that lost its connection may still be at work, or that of another operator. The
+# kernel has the lock, so it is gone with the last process that does the work; the file only says whose it is.
+# Amazon Linux 1 has no /run.
+if [ -d /run ]; then lock=/run/bootstrap.lock; else lock=/var/run/bootstrap.lock; fi
 if command -v flock >/dev/null 2>&1; then
-    # Amazon Linux 1 has no /run.
-    if [ -d /run ]; then exec 9>/run/bootstrap.lock; else exec 9>/var/run/bootstrap.lock; fi
-    if ! flock -w 60 9; then
-        echo "another bootstrap is at work on this host" >&2
+    # Who can open a file can lock it.
+    umask 077
+    exec 9>>"$lock" && chmod 600 "$lock" || exit
+    # A probe holds it for a moment. Whoever holds it longer may be doing what was planned here: it is planned anew.
+    if ! flock -w 5 9; then
+        echo ":held $(head -n 1 "$lock")"
         exit 75
     fi
+    echo "$3 since $(date -u +%Y-%m-%dT%H:%M:%SZ), process $$ there" >"$lock"
+else
+    echo ":note the host has no flock(1), so nothing keeps another run away from it meanwhile"
 fi
 
 # A lost connection must not stop a package manager or a registration half way.
@@ -28,6 +36,6 @@ vault=$ssm/Vault
 saved=$ssm/Vault.bootstrap-saved
 agent_unit=$1
 agent_binary=$2
-shift 2
+shift 3
 
 instance_in() { sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' "$1/Store/RegistrationKey" 2>/dev/null | head -n 1; }

@@ -4,6 +4,9 @@
 
 use targets::{AgentVersion, PackageTool};
 
+/// Packages that are named in one sentence.
+const NAMED: usize = 5;
+
 /// Installs or upgrades the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Install {
@@ -17,14 +20,25 @@ pub struct Install {
     pub version: AgentVersion,
     /// What was there before, if it was whole.
     pub replaces: Option<AgentVersion>,
+    /// Packages that dpkg left half done, and that it finishes first.
+    pub finishes: Vec<String>,
 }
 
 impl Install {
     pub(super) fn sentence(&self) -> String {
-        match self.replaces {
+        let install = match self.replaces {
             Some(before) => format!("upgrade amazon-ssm-agent from {before} to {}", self.version),
             None => format!("install amazon-ssm-agent {} ({})", self.version, self.tool.format()),
+        };
+        if self.finishes.is_empty() {
+            return install;
         }
+        let named: Vec<_> = self.finishes.iter().take(NAMED).map(String::as_str).collect();
+        let more = if self.finishes.len() > NAMED { ", ..." } else { "" };
+        format!(
+            "finish what dpkg left half done (`dpkg --configure -a`: {}{more}), {install}",
+            named.join(", ")
+        )
     }
 
     pub(super) fn shell_arguments(&self) -> Vec<String> {

@@ -21,17 +21,30 @@ step_install() {
     agent_stop
 }
 
-# Another package manager may be at work (unattended-upgrades right after boot); it is waited for, never disturbed.
 install_by_dpkg() {
+    # A kill or a power cut left it half done; the probe looks for the same. What another one is at is done once it is waited for.
+    if grep -qE '^Status: [a-z]+ [a-z]+ (unpacked|half-|triggers-)' /var/lib/dpkg/status ||
+        ls /var/lib/dpkg/updates/[0-9]* >/dev/null 2>&1; then
+        echo ":note dpkg was left half done; finishing it by dpkg --configure -a"
+        dpkg_patiently --configure -a || echo ":note dpkg could not finish all of it; the agent is installed all the same"
+    fi
+    dpkg_patiently -i "$1"
+}
+
+# Another package manager may be at work (unattended-upgrades right after boot); it is waited for, never disturbed.
+dpkg_patiently() {
     tries=0
     while :; do
-        output=$(dpkg --force-confold -i "$1" </dev/null 2>&1)
+        output=$(dpkg --force-confold "$@" </dev/null 2>&1)
         status=$?
         case $output in
         *"locked by another process"*) [ $tries -lt 60 ] || break ;;
         *) break ;;
         esac
-        [ $tries -gt 0 ] || echo ":note waiting for another package manager"
+        if [ $tries -eq 0 ]; then
+            pid=$(printf '%s\n' "$output" | sed -n 's/.*locked by another process with pid \([0-9]*\).*/\1/p' | head -n 1)
+            echo ":note waiting for another package manager: $(cat "/proc/$pid/comm" 2>/dev/null) ($pid)"
+        fi
         tries=$((tries + 1))
         sleep 5
     done

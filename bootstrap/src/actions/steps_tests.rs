@@ -58,18 +58,25 @@ impl Stage {
 
     /// Runs the steps; the exit code and what was printed.
     fn run(&self, actions: &[Action], agent: &Installation) -> (Option<i32>, String) {
+        self.run_with_path(actions, agent, ":$PATH")
+    }
+
+    /// The same with this behind the stand-ins in `PATH`.
+    fn run_with_path(&self, actions: &[Action], agent: &Installation, path: &str) -> (Option<i32>, String) {
         let key = ActivationKey { id: "an-id".into(), code: "a-very-secret-code".to_owned().into() };
-        let command = apply::command(actions, agent, Some(&key), Duration::ZERO).unwrap();
+        let command =
+            apply::command(actions, agent, "run 7 of alice@controller", Some(&key), Duration::ZERO).unwrap();
         let here = |name: &str| self.path(name).display().to_string();
         let script = command
             .text()
             .expose_secret()
-            .replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH", &format!("PATH={}:$PATH", here("bin")))
+            .replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH", &format!("PATH={}{path}", here("bin")))
             .replace("/var/lib/bootstrap", &here("sent"))
             .replace("/var/lib/amazon/ssm", &here("ssm"))
+            .replace("/var/lib/dpkg", &here("dpkg"))
             .replace("/var/lib/rpm/.rpm.lock", &here("rpm.lock"))
             .replace("/run/bootstrap.lock", &here("run/lock"));
-        let mut child = Process::new("sh")
+        let mut child = Process::new("/bin/sh")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -96,6 +103,7 @@ fn install(tool: PackageTool) -> Action {
         sha256: HELLO.to_owned(),
         version: "3.3.987.0".parse().unwrap(),
         replaces: None,
+        finishes: Vec::new(),
     })
 }
 
@@ -270,4 +278,91 @@ fn a_snap_is_registered_by_its_own_binary_and_started_as_its_own_unit() {
             &format!("systemctl restart {unit}"),
         ]
     );
+}
+
+#[test]
+fn the_lock_names_its_holder_and_a_host_that_is_held_is_not_touched() {
+    let stage = Stage::new();
+    stage.program("systemctl", "cat $stage/run/lock >$stage/holder");
+    let (code, said) = stage.run(&[start()], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    let holder = fs::read_to_string(stage.path("holder")).unwrap();
+    assert!(
+        holder.starts_with("run 7 of alice@controller since 2") && holder.contains("Z, process "),
+        "{holder}"
+    );
+    let mode = fs::metadata(stage.path("run/lock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "who can open it can lock it");
+
+    fs::remove_file(stage.path("calls")).unwrap();
+    // Waiting is not what is tested, and flock(1) counts real seconds.
+    stage.program("flock", "[ $1 = -n ] || shift 2; exec /usr/bin/flock -n $1");
+    let lock = fs::File::open(stage.path("run/lock")).unwrap();
+    lock.lock().unwrap();
+    let (code, said) = stage.run(&[start()], &PACKAGED);
+    assert_eq!((code, said.as_str()), (Some(75), format!(":held {holder}").as_str()));
+    assert!(stage.calls().iter().all(|call| call.starts_with("flock")), "{:?}", stage.calls());
+    drop(lock);
+    assert_eq!(stage.run(&[start()], &PACKAGED).0, Some(0), "a file without a holder is in nobody's way");
+}
+
+#[test]
+fn on_a_host_without_flock_the_work_goes_on_and_that_is_said() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    // Only what the script needs, so that there is no flock.
+    for name in ["cat", "date", "head", "sed"] {
+        std::os::unix::fs::symlink(format!("/usr/bin/{name}"), stage.path("bin").join(name)).unwrap();
+    }
+    let (code, said) = stage.run_with_path(&[start()], &PACKAGED, "");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with(":note the host has no flock(1)"), "{said}");
+}
+
+#[test]
+fn what_dpkg_left_half_done_is_finished_first_and_its_failure_is_not_the_agents() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program("dpkg", "case $* in *configure*) echo 'error processing package foo'; exit 1 ;; esac");
+    fs::create_dir_all(stage.path("dpkg/updates")).unwrap();
+    let status = |state: &str| {
+        fs::write(stage.path("dpkg/status"), format!("Package: foo\nStatus: install ok {state}\n")).unwrap();
+    };
+    let dpkg = || stage.calls().into_iter().filter(|call| call.starts_with("dpkg")).collect::<Vec<_>>();
+    status("half-configured");
+    let (code, said) = stage.run(&[install(PackageTool::Dpkg)], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(":note dpkg was left half done") && said.contains("could not finish all"),
+        "{said}"
+    );
+    assert_eq!(dpkg(), ["dpkg --force-confold --configure -a", "dpkg --force-confold -i sent/agent.pkg"]);
+
+    for (state, journal, calls) in [("installed", false, 1), ("installed", true, 2), ("unpacked", false, 2)] {
+        fs::remove_file(stage.path("calls")).unwrap();
+        fs::create_dir_all(stage.path("sent")).unwrap();
+        fs::write(stage.path("sent").join(PACKAGE), "hello").unwrap();
+        status(state);
+        if journal {
+            fs::write(stage.path("dpkg/updates/0001"), "").unwrap();
+        } else {
+            fs::remove_file(stage.path("dpkg/updates/0001")).ok();
+        }
+        assert_eq!(stage.run(&[install(PackageTool::Dpkg)], &PACKAGED).0, Some(0));
+        assert_eq!(dpkg().len(), calls, "{state} {journal}");
+    }
+}
+
+#[test]
+fn whoever_holds_dpkgs_lock_is_named_and_waited_for_with_a_limit() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    let words = "dpkg: error: dpkg frontend lock was locked by another process with pid 1";
+    stage.program("dpkg", &format!("echo '{words}'; exit 2"));
+    let (code, said) = stage.run(&[install(PackageTool::Dpkg)], &PACKAGED);
+    assert_eq!(code, Some(1), "{said}");
+    let first = fs::read_to_string("/proc/1/comm").unwrap();
+    let note = format!(":note waiting for another package manager: {} (1)", first.trim());
+    assert!(said.contains(&note) && said.contains(words), "{said}");
+    assert_eq!(stage.calls().iter().filter(|call| *call == "sleep 5").count(), 60);
 }

@@ -27,7 +27,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let cannot =
         |why: String| Failure::new(Exit::CannotStart, "this machine cannot be looked at").because(why);
-    let probe = Facts::probe(Escalation::Sudo, WITHIN);
+    let probe = Facts::probe(Escalation::Sudo, None, WITHIN, Duration::ZERO);
     let output = LocalHost::new(Escalation::Sudo)
         .run(&probe, &mut |_| {})
         .await
@@ -35,7 +35,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let now = Timestamp::now();
     let facts = Facts::parse(&output.stdout, now)
         .map_err(|error| cannot(format!("{error}\n{}", output.stderr.trim())).hint(error.hint()))?;
-    let refusal = plan::admit(&facts, &operator()).err();
+    let refusal = plan::admit(&facts, &operator(), Escalation::Sudo).err();
     match args.output {
         OutputFormat::Text => say(&machine::text(&facts, refusal.as_ref(), now)),
         OutputFormat::Json => say(&format!("{:#}\n", machine::json(&facts, refusal.as_ref(), now))),

@@ -3,18 +3,20 @@
 mod backend;
 mod interrupts;
 pub(super) mod leave;
+mod passwords;
+mod shards;
 mod sweep;
 
 use std::{
     collections::BTreeMap,
     io::{IsTerminal, stderr, stdout},
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use self::{
     backend::{Connections, Real, Stores},
@@ -29,11 +31,11 @@ use crate::{
     display,
     events::{Event, Events, Reader, RunId},
     failure::{Exit, Failure, with_sources},
-    fleet::{self, Between, Claims, Portion, Rollout, Run, Site},
-    inventory::{Environment, EnvironmentName, HostSpec, Inventory},
-    journal::Journal,
+    fleet::{self, Between, Claims, Passwords, Portion, Rollout, Run, Site},
+    inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
+    journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
-    selection::{InvalidShard, Selection, Shard, Term},
+    selection::{Selection, Shard, Term},
     ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Verifier},
 };
@@ -54,10 +56,13 @@ pub(super) struct Args {
     /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and
     /// Kubernetes Indexed Jobs; `none` for all
     #[arg(long, value_name = "K/N")]
-    shard: Option<ShardWish>,
+    shard: Option<shards::Wish>,
     /// How many hosts are worked on at once, instead of the inventory's `concurrency`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
+    /// How many hosts are sent the package at once
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
+    uploads: u16,
     /// Begin with one host alone; go on only if it comes Online
     #[arg(long)]
     one_first: bool,
@@ -85,6 +90,10 @@ pub(super) struct Args {
     /// Read the passphrases of encrypted private keys from this file descriptor, one a line
     #[arg(long, value_name = "N")]
     passphrase_fd: Option<u32>,
+    /// Read the password for sudo from this file descriptor instead of asking for it: one line, or a line `PROMPT=PASSWORD`
+    /// for each `become_prompt` of the inventory
+    #[arg(long, value_name = "N")]
+    become_password_fd: Option<u32>,
     /// Put report.json, report.xml (JUnit), report.html, failed.toml and the logs into this directory
     /// [default: reports/RUN in the state directory, where the newest are kept]
     #[arg(long, value_name = "DIR")]
@@ -98,21 +107,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "write a number and a unit, such as 90s, 5m or 1h30m".to_owned())
 }
 
-/// What is said of shards.
-#[derive(Clone, Copy, Debug)]
-enum ShardWish {
-    Whole,
-    Part(Shard),
-}
-
-impl FromStr for ShardWish {
-    type Err = InvalidShard;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "none" { Ok(Self::Whole) } else { text.parse().map(Self::Part) }
-    }
-}
-
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let Some(file) = &args.inventory else {
         return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
@@ -121,20 +115,25 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     // Of all its hosts, whichever are selected.
     let mark = InventoryMark::of(&inventory);
     let journal = open_journal(&args.places)?;
-    inventory.hosts = select(&args, &inventory, &journal)?;
+    let id = RunId::new(Timestamp::now());
+    let shard = shards::meant(args.shard)?;
+    let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
+    inventory.hosts = select(&args, shard, &inventory, &journal)?;
     let keys = load_keys(&inventory, args.passphrase_fd)?;
+    let connector = Arc::new(Connections(SshConnector::new(keys, HANDSHAKES)));
+    let passwords = passwords::collect(&connector, &inventory.hosts, &args).await?;
+    let reached = (connector, passwords);
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
     let planes = control_planes(&inventory).await?;
-    let id = RunId::new(Timestamp::now());
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader()), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, (&inventory, mark), keys, &planes, events.clone())?;
+    let run = prepare(&args, id, (&inventory, mark), reached, &planes, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -168,20 +167,20 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     Ok(exit_of(&report))
 }
 
+/// Keeps other runs of the same hosts on this controller away until this one has ended.
+fn hold(journal: &Journal, file: &Path, shard: Option<Shard>, id: &RunId) -> Result<Hold, Failure> {
+    journal
+        .hold(file, shard, id)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+}
+
 /// The hosts that this run is about.
-fn select(args: &Args, inventory: &Inventory, journal: &Journal) -> Result<Vec<Arc<HostSpec>>, Failure> {
-    let shard = match args.shard {
-        Some(ShardWish::Whole) => None,
-        Some(ShardWish::Part(shard)) => Some(shard),
-        None => {
-            let found = Shard::of_engine(|name| std::env::var(name).ok())
-                .map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
-            found.map(|(shard, engine)| {
-                eprintln!("shard {shard}, as {engine} says; `--shard none` for the whole inventory");
-                shard
-            })
-        }
-    };
+fn select(
+    args: &Args,
+    shard: Option<Shard>,
+    inventory: &Inventory,
+    journal: &Journal,
+) -> Result<Vec<Arc<HostSpec>>, Failure> {
     let selection = Selection { terms: args.limit.clone(), shard };
     let failed = if selection.wants_failed() {
         journal
@@ -204,7 +203,7 @@ fn prepare(
     args: &Args,
     id: RunId,
     (inventory, mark): (&Inventory, InventoryMark),
-    keys: KeyRing,
+    (connector, passwords): (Arc<Connections>, Passwords),
     planes: &Planes,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
@@ -223,12 +222,15 @@ fn prepare(
         id,
         inventory: mark,
         hosts: inventory.hosts.clone(),
-        connector: Connections(SshConnector::new(keys, HANDSHAKES)),
+        connector,
+        passwords,
         sites,
         activations,
         claims: Claims::default(),
+        operator: operator_here(),
         events,
         concurrency: args.concurrency.map_or(inventory.concurrency, usize::from),
+        uploads: Semaphore::new(args.uploads.into()),
         rollout: Rollout {
             one_first: args.one_first,
             batch: args.batch,
@@ -238,6 +240,12 @@ fn prepare(
         within: inventory.run_within,
         dry_run: args.dry_run,
     })
+}
+
+/// Who runs this program, and where.
+fn operator_here() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{}@{machine}", operator())
 }
 
 pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {

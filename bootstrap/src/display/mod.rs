@@ -12,7 +12,7 @@ use crate::events::Reader;
 
 pub use plain::{Plain, Verbosity};
 pub use terminal::Terminal;
-pub(crate) use wording::{Paint, clean, elapsed, plural};
+pub(crate) use wording::{Paint, clean, elapsed, plural, retry};
 
 /// What shows a run's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

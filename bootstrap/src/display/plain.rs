@@ -5,7 +5,7 @@ use std::io::Write;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{clean, elapsed, plural};
+use super::{clean, elapsed, plural, retry};
 use crate::{
     events::{Event, Reader, Step},
     report::{HostReport, Outcome, table},
@@ -57,6 +57,9 @@ impl<W: Write + Send> Reader for Plain<W> {
 fn trouble(event: &Event) -> Option<String> {
     match event {
         Event::ActivationLeft { id, why } => Some(format!("activation {id} could not be deleted: {why}")),
+        Event::Retry { host, number, of, after, why } => {
+            Some(format!("{host}: {}", retry(*number, *of, *after, why)))
+        }
         Event::Warning { host: Some(host), text } => Some(format!("{host}: warning: {text}")),
         Event::Warning { host: None, text } => Some(format!("warning: {text}")),
         Event::Interrupted => Some(INTERRUPTED.to_owned()),
@@ -89,6 +92,7 @@ fn progress(event: &Event) -> Option<String> {
         Event::ActivationRequested { .. }
         | Event::ActivationsSettled { .. }
         | Event::ActivationLeft { .. }
+        | Event::Retry { .. }
         | Event::Warning { .. }
         | Event::Interrupted
         | Event::Output { .. } => return None,

@@ -15,6 +15,7 @@ use super::{
     active::{Fleet, Room},
     clean,
     plain::{INTERRUPTED, ended},
+    retry,
 };
 use crate::events::{Event, Reader};
 
@@ -93,6 +94,10 @@ impl Reader for Terminal {
                 let line = clean(&line);
                 let mark = if report.outcome.is_good() { paint.good("✓") } else { paint.bad("✗") };
                 self.say(&format!("{mark} {line}"));
+            }
+            Event::Retry { host, number, of, after, why } => {
+                let text = retry(*number, *of, *after, why);
+                self.say(&format!("{} {host}: {}", paint.note("!"), clean(&text)));
             }
             Event::Warning { host: Some(host), text } => {
                 self.say(&format!("{} {host}: {}", paint.note("!"), clean(text)));

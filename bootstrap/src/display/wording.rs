@@ -20,6 +20,11 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
+/// That a host is tried again.
+pub(crate) fn retry(number: u32, of: u32, after: Duration, why: &str) -> String {
+    format!("{why}; retry {number} of {of} in {}", elapsed(after))
+}
+
 /// Text on one line and without control characters: what a remote command printed could otherwise
 /// move the operator's cursor, colour their screen, or fake a line of ours.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {

@@ -1,10 +1,13 @@
 //! What a host is, as one command found it. Facts are plain values: who reads them asks the host nothing more.
 
 mod parse;
+#[cfg(test)]
+mod root_tests;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use targets::{
     AgentVersion, Arch, OsRelease, PackageFormat, PackageTool, ServiceManager,
     agent::{Installation, PACKAGED, SNAP, UPSTART},
@@ -27,6 +30,8 @@ pub static PROBE: Script = Script { name: "probe", text: include_str!("probe.sh"
 pub struct Facts {
     /// Whether commands can have root's rights.
     pub root: Root,
+    /// Who is at work on the host, in the words of the lock there, if it did not end in time.
+    pub held_by: Option<String>,
     /// `os-release`.
     pub os: OsRelease,
     /// `uname -m`; the kernel's architecture, which need not be the userland's.
@@ -37,6 +42,8 @@ pub struct Facts {
     pub dpkg_arch: Option<String>,
     /// rpm's `%{_arch}`, where there is an rpm.
     pub rpm_arch: Option<String>,
+    /// Packages that dpkg left half done.
+    pub unfinished: Vec<String>,
     /// The programs that install packages and are there.
     pub package_tools: Vec<PackageTool>,
     /// What runs as process 1.
@@ -68,12 +75,19 @@ pub struct Facts {
 pub enum Root {
     /// They can.
     Yes,
-    /// The login user is not root and may not use sudo by the inventory.
+    /// The login user is not root and may not become it by the inventory.
     NotRoot,
-    /// There is no sudo.
-    NoSudo,
-    /// sudo said no; its own words.
+    /// The program that the inventory names is not there, but maybe the other one.
+    Missing {
+        /// `sudo` or `doas`.
+        other: Option<String>,
+    },
+    /// The program said no; its own words.
     Refused(String),
+    /// It asks for a password; its own words.
+    NeedsPassword(String),
+    /// It did not take the password that it was given; its own words.
+    WrongPassword(String),
 }
 
 /// The agent's package as installed.
@@ -117,14 +131,27 @@ pub struct FreeSpace {
 }
 
 impl Facts {
-    /// The command that collects them.
-    pub fn probe(escalation: Escalation, limit: Duration) -> Command {
-        let escalation = match escalation {
-            Escalation::Sudo => "sudo",
-            Escalation::None => "none",
-        };
-        let arguments = [escalation, PACKAGED.unit, SNAP.unit, UPSTART.unit].map(str::to_owned);
-        Command::new(&PROBE, arguments.to_vec(), limit).as_login_user().telling_facts()
+    /// The command that collects them, with the password for sudo if it asks for one. For a run that is at work on the host it waits as long as `patience`, which must be
+    /// shorter than `limit`, and [tells](Self::waits_for) so.
+    pub fn probe(
+        escalation: Escalation,
+        password: Option<&SecretString>,
+        limit: Duration,
+        patience: Duration,
+    ) -> Command {
+        let escalation = escalation.program().unwrap_or("none");
+        let patience = patience.as_secs().to_string();
+        let arguments = [escalation, PACKAGED.unit, SNAP.unit, UPSTART.unit, &patience].map(str::to_owned);
+        let probe = Command::new(&PROBE, arguments.to_vec(), limit).as_login_user().telling_facts();
+        match password {
+            Some(password) => probe.with_secret("become_password", password.clone()),
+            None => probe,
+        }
+    }
+
+    /// Whom the probe waits for, if this line of it says so.
+    pub fn waits_for(line: &str) -> Option<&str> {
+        line.strip_prefix("held.now=")
     }
 
     /// Reads what the probe printed; `now` is the controller's time when its answer was complete.

@@ -111,11 +111,18 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
     let clock: i64 = answer.number("clock")?.unwrap_or_else(|| now.as_second());
     Ok(Facts {
         root: root(&answer),
+        held_by: answer.values.get("held").map(|holder| holder_of(holder)),
         os: OsRelease::parse(answer.text("os")),
         kernel_machine: answer.get("kernel.machine").unwrap_or("unknown").to_owned(),
         userland_bits: answer.get("userland.bits").and_then(Arch::long_bit),
         dpkg_arch: answer.get("dpkg.arch").map(str::to_owned),
         rpm_arch: answer.get("rpm.arch").map(str::to_owned),
+        unfinished: answer
+            .text("unfinished")
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect(),
         package_tools: answer.tools.iter().filter_map(|name| name.parse().ok()).collect(),
         service,
         agent: agent(&answer),
@@ -139,12 +146,20 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
 }
 
 fn root(answer: &Answer<'_>) -> Root {
+    let words = || answer.get("root.refusal").unwrap_or("no reason given").to_owned();
     match answer.get("root") {
         Some("yes") => Root::Yes,
-        Some("no-sudo") => Root::NoSudo,
-        Some("refused") => Root::Refused(answer.get("root.refusal").unwrap_or("no reason given").to_owned()),
+        Some("missing") => Root::Missing { other: answer.get("root.other").map(str::to_owned) },
+        Some("refused") => Root::Refused(words()),
+        Some("password") => Root::NeedsPassword(words()),
+        Some("wrong-password") => Root::WrongPassword(words()),
         _ => Root::NotRoot,
     }
+}
+
+/// Versions before the lock had words left its file empty.
+fn holder_of(words: &str) -> String {
+    if words.is_empty() { "a run without a name".to_owned() } else { words.to_owned() }
 }
 
 /// An id or a time that cannot be read is no evidence of anything.
@@ -342,7 +357,7 @@ mod tests {
     #[test]
     fn the_probe_runs_on_this_machine_and_is_understood() {
         let program =
-            format!("set -- none agent.service snap.agent.service agent\n{}", super::super::PROBE.text);
+            format!("set -- none agent.service snap.agent.service agent 0\n{}", super::super::PROBE.text);
         let output = std::process::Command::new("sh").args(["-c", &program]).output().unwrap();
         let facts = Facts::parse(&String::from_utf8_lossy(&output.stdout), Timestamp::now()).unwrap();
         let uname = std::process::Command::new("uname").arg("-m").output().unwrap();

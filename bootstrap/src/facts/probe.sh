@@ -1,6 +1,6 @@
 # Prints what a host is, one `key=value` a line, for facts/parse.rs. Changes nothing.
-# $1 is how the login user becomes root: sudo or none. $2, $3, $4 are what the agent's service is called: from a
-# package, as a snap, under upstart. Files and what other programs print have `name|` before each line.
+# $1 is how the login user becomes root: sudo, doas or none; $become_password is what sudo wants to know, if that is known. $2, $3, $4 are what the agent's service is called: from a
+# package, as a snap, under upstart. $5 is how many seconds a run that is at work here is waited for. Files and what other programs print have `name|` before each line.
 # shellcheck shell=sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH:/snap/bin
 LC_ALL=C
@@ -11,29 +11,59 @@ snap=/snap/amazon-ssm-agent/current
 unit=$2
 
 # Root sees everything; so the login user hands the same script over, on stdin, to keep it out of sudo's log.
-if [ "$(id -u)" != 0 ] && [ "$1" = sudo ]; then
-    if ! command -v sudo >/dev/null 2>&1; then
-        echo root=no-sudo
-    else
-        # shellcheck disable=SC2154 # $s is this script; what started it has set it
+as_root() {
+    # shellcheck disable=SC2016,SC2154 # the other shell expands; $s is this script, which what started it has set
+    case $1 in
+    doas) printf '%s\n' "$s" | doas -n -- sh -c 's=$(cat); eval "$s"' bootstrap ;;
+    sudo) printf '%s\n' "$s" | sudo -n -- sh -c 's=$(cat); eval "$s"' bootstrap ;;
+    # A password that sudo does not ask for after all is not run as a command: what comes before the mark is dropped.
+    with-password)
+        printf '%s\n' "$become_password" :bootstrap: "$s" | sudo -k -S -p '' -- sh -c \
+            'until [ "$s" = :bootstrap: ]; do IFS= read -r s || exit 66; done; s=$(cat); eval "$s"' bootstrap
+        ;;
+    esac
+}
+
+if [ "$(id -u)" = 0 ]; then
+    echo root=yes
+elif [ "$1" = none ]; then
+    echo root=no
+elif ! command -v "$1" >/dev/null 2>&1; then
+    if [ "$1" = sudo ]; then other=doas; else other=sudo; fi
+    command -v $other >/dev/null 2>&1 || other=
+    printf 'root=missing\nroot.other=%s\n' "$other"
+else
+    way=$1
+    status=0
+    if [ -n "${become_password-}" ]; then
+        way=with-password
+        # One line and the end: sudo asks three times, and must not take what follows for passwords.
+        refusal=$(printf '%s\n' "$become_password" | sudo -k -S -p '' -- sh -c : 2>&1 >/dev/null)
+        status=$?
+    fi
+    if [ "$status" -eq 0 ]; then
         {
-            refusal=$(printf '%s\n' "$s" | sudo -n -- sh -c 's=$(cat); eval "$s"' bootstrap 2>&1 >&3)
+            refusal=$(as_root "$way" 2>&1 >&3)
             status=$?
         } 3>&1
         [ "$status" -eq 0 ] && exit 0
-        printf 'root=refused\nroot.refusal=%s\n' "$(printf '%s' "$refusal" | tr '\n' ' ')"
     fi
-elif [ "$(id -u)" = 0 ]; then
-    echo root=yes
-else
-    echo root=no
+    # LC_ALL is C, so these are their own words: of sudo, sudo-rs, doas.
+    case $refusal in
+    *"incorrect password"* | *"incorrect authentication"*) answer=wrong-password ;;
+    *"password is required"* | *"uthentication required"* | *"authentication is required"*) answer=password ;;
+    *) answer=refused ;;
+    esac
+    printf 'root=%s\nroot.refusal=%s\n' $answer "$(printf '%s' "$refusal" | tr '\n' ' ')"
 fi
 
-# What a run that lost its connection is still at work on would be planned again. If it takes longer, its own lock holds
-# the next command up and says so.
+# What another run is still at work on, or this one before it lost its connection, would be planned again.
 for lock in /run/bootstrap.lock /var/run/bootstrap.lock; do
     if [ "$(id -u)" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
-        flock -s -w 60 $lock true
+        flock -s -n $lock true || {
+            printf 'held.now=%s\n' "$(head -n 1 $lock)"
+            flock -s -w "$5" $lock true || printf 'held=%s\n' "$(head -n 1 $lock)"
+        }
         break
     fi
 done
@@ -56,6 +86,13 @@ say clock "$(date +%s 2>/dev/null || awk '$1 == "btime" { at += $2 } FILENAME ==
 if command -v dpkg >/dev/null 2>&1; then
     say dpkg.arch "$(dpkg --print-architecture)"
     say dpkg.agent "$(dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)"
+fi
+# A kill or a power cut leaves packages between two states, and dpkg's notes of it unread.
+states='(unpacked|half-configured|half-installed|triggers-awaited|triggers-pending)'
+if grep -qE "^Status: [a-z]+ [a-z]+ $states\$" /var/lib/dpkg/status 2>/dev/null; then
+    dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep -E "^$states " | cut -d ' ' -f 2 | quote unfinished
+elif ls /var/lib/dpkg/updates/[0-9]* >/dev/null 2>&1; then
+    echo 'unfinished|what dpkg was at'
 fi
 if command -v rpm >/dev/null 2>&1; then
     say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"

@@ -4,25 +4,31 @@
 mod decide;
 mod gaps;
 mod prove;
+mod retry;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, timeout},
 };
 
+use self::retry::Setback;
 use super::{Backend, Run, Site, phase::Stopping, progress::Progress};
 use crate::{
     actions::Action,
     events::{Event, Step},
     facts::Facts,
-    host::{Command, Connect, Host, HostError, NoConnection, Output},
-    inventory::HostSpec,
+    host::{Ascent, Command, Connect, Host, HostError, NoConnection, Output},
+    inventory::{Escalation, HostSpec},
     report::{HostReport, Outcome},
     ssm::ManagedNodeId,
 };
+
+/// How long a run that is at work on the host is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One host's way through a run.
 pub(super) struct HostRun<B: Backend> {
@@ -56,7 +62,7 @@ impl<B: Backend> HostRun<B> {
 
     async fn work(&mut self) -> Result<Outcome, Outcome> {
         let limit = self.spec.limits.host;
-        let Ok(prepared) = timeout(limit, self.prepare()).await else {
+        let Ok(prepared) = timeout(limit, self.prepare_patiently()).await else {
             let step = self.step();
             return Err(Outcome::Failed {
                 step,
@@ -105,26 +111,50 @@ impl<B: Backend> HostRun<B> {
         Outcome::Skipped { why: format!("interrupted before `{step}`; nothing was changed") }
     }
 
-    async fn connect(&mut self) -> Result<Machine<B>, Outcome> {
+    async fn connect(&mut self) -> Result<Machine<B>, Setback> {
         self.enter(Step::Connect).await?;
-        self.run.connector.connect(&self.spec).await.map_err(|NoConnection { unreachable, why, hint }| {
-            if unreachable {
+        self.run.connector.connect(&self.spec).await.map_err(|error| {
+            let NoConnection { unreachable, heals, why, hint } = error;
+            let outcome = if unreachable {
                 Outcome::Unreachable { why, hint }
             } else {
                 Self::failed(Step::Connect, why, hint)
-            }
+            };
+            Setback { outcome, heals }
         })
     }
 
-    async fn observe(&mut self, host: &mut Machine<B>, step: Step) -> Result<Facts, Outcome> {
+    async fn observe(&mut self, host: &mut Machine<B>, step: Step) -> Result<Facts, Setback> {
         self.show(step).await;
-        let probe = Facts::probe(self.spec.escalation, self.spec.limits.command);
-        let output = self.exec(host, &probe, step, &mut |_| {}).await?;
-        Facts::parse(&output.stdout, Timestamp::now()).map_err(|error| Outcome::Failed {
-            step,
-            why: format!("the host's facts cannot be read: {error}"),
-            lines: output.stderr.lines().map(str::to_owned).collect(),
-            hint: error.hint(),
+        let limit = self.spec.limits.command;
+        // What this run itself lost sight of may take as long as any command.
+        let patience = if self.progress.borrow().in_doubt.is_some() { limit } else { PATIENCE };
+        let probe = Facts::probe(self.spec.escalation, self.password(), limit, patience.min(limit * 9 / 10));
+        let (events, name) = (self.run.events.clone(), self.spec.name.clone());
+        let mut waiting = |line: &str| {
+            if let Some(holder) = Facts::waits_for(line) {
+                let text = format!("waiting for another run that is at work on it: {holder}");
+                events.try_send(Event::Warning { host: Some(name.clone()), text });
+            }
+        };
+        let output = self.exec(host, &probe, step, &mut waiting).await?;
+        Facts::parse(&output.stdout, Timestamp::now()).map_err(|error| {
+            let why = format!("the host's facts cannot be read: {error}");
+            let lines = output.stderr.lines().map(str::to_owned).collect();
+            Outcome::Failed { step, why, lines, hint: error.hint() }.into()
+        })
+    }
+
+    fn password(&self) -> Option<&SecretString> {
+        self.run.passwords.of(&self.spec.name)
+    }
+
+    /// A command with this host's way to root's rights.
+    fn as_root(&self, command: Command) -> Command {
+        command.by(match (self.spec.escalation, self.password()) {
+            (Escalation::Doas, _) => Ascent::Doas,
+            (_, Some(password)) => Ascent::SudoWith(password.clone()),
+            (_, None) => Ascent::Sudo,
         })
     }
 
@@ -135,7 +165,7 @@ impl<B: Backend> HostRun<B> {
         command: &Command,
         step: Step,
         on_line: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Output, Outcome> {
+    ) -> Result<Output, Setback> {
         self.progress.send_modify(|progress| progress.execs += 1);
         let said = self.progress.borrow().said.clone();
         said.began(command);
@@ -158,7 +188,10 @@ impl<B: Backend> HostRun<B> {
                     "see the host's sshd log; the user needs a shell and no forced command"
                 }
             };
-            Outcome::Failed { step, why: error.to_string(), lines: Vec::new(), hint: hint.to_owned() }
+            Setback {
+                outcome: Self::failed(step, error.to_string(), hint),
+                heals: matches!(error, HostError::Lost { .. }),
+            }
         })
     }
 

@@ -4,6 +4,8 @@
 mod claims;
 mod crew;
 mod host_run;
+mod jitter;
+mod passwords;
 mod phase;
 mod progress;
 mod rollout;
@@ -32,6 +34,7 @@ use crate::{
 
 pub use claims::Claims;
 use crew::Crew;
+pub use passwords::{Circle, PasswordSource, Passwords, collect};
 use phase::{Phase, Phases};
 pub use rollout::{Between, InvalidPortion, Portion, Rollout};
 use rollout::{Next, Pace};
@@ -83,16 +86,22 @@ pub struct Run<B: Backend> {
     pub hosts: Vec<Arc<HostSpec>>,
     /// Connects to them.
     pub connector: B::Connector,
+    /// What sudo asks for on them.
+    pub passwords: Passwords,
     /// The environments of these hosts.
     pub sites: BTreeMap<EnvironmentName, Site<B>>,
     /// Their activations.
     pub activations: Activations<B::ControlPlane>,
     /// Which node and which machine each host turned out to be.
     pub claims: Claims,
+    /// Who runs it and where: `alice@controller`.
+    pub operator: String,
     /// Who is told.
     pub events: Events,
     /// Hosts worked on at once.
     pub concurrency: usize,
+    /// Packages sent at once.
+    pub uploads: Semaphore,
     /// In which waves they are started.
     pub rollout: Rollout,
     /// The limit of the whole run.
@@ -104,6 +113,13 @@ pub struct Run<B: Backend> {
 impl<B: Backend> fmt::Debug for Run<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("id", &self.id).field("hosts", &self.hosts.len()).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Run<B> {
+    /// What the lock on a host says while this run is at work there.
+    fn holder(&self) -> String {
+        format!("run {} of {}", self.id, self.operator)
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Progress {
     pub(super) execs: u32,
     /// A command that changes the host was begun.
     pub(super) touched: bool,
+    /// The step in which it was lost sight of while it was being changed.
+    pub(super) in_doubt: Option<Step>,
     /// What commands printed on it.
     pub(super) said: Arc<Spool>,
 }
@@ -45,6 +47,7 @@ impl Progress {
             actions: Vec::new(),
             execs: 0,
             touched: false,
+            in_doubt: None,
             said: Arc::default(),
         }
     }
@@ -62,13 +65,30 @@ impl Progress {
         HostReport {
             host: host.name.clone(),
             environment: host.environment.name.clone(),
-            outcome,
+            outcome: self.doubted(outcome),
             node: self.node.as_ref().map(ToString::to_string),
             actions: self.actions.clone(),
             execs: self.execs,
             elapsed: self.started.map(|started| started.elapsed()).unwrap_or_default(),
             position: host.position,
             timeline: self.timeline(),
+        }
+    }
+
+    /// A host that was lost while it was being changed, and could not be looked at again, is in doubt from that step on,
+    /// whatever the last try said: it may have registered, and the journal goes by the step.
+    fn doubted(&self, outcome: Outcome) -> Outcome {
+        let Some(step) = self.in_doubt else { return outcome };
+        match outcome {
+            Outcome::Unreachable { why, hint } => Outcome::Failed { step, why, lines: Vec::new(), hint },
+            Outcome::Skipped { why } => {
+                let hint = "run the same command again: it goes on from here".to_owned();
+                Outcome::Failed { step, why, lines: Vec::new(), hint }
+            }
+            Outcome::Failed { step: at, why, lines, hint } if at < Step::Install => {
+                Outcome::Failed { step, why, lines, hint }
+            }
+            other => other,
         }
     }
 

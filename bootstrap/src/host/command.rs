@@ -23,6 +23,21 @@ pub enum Privilege {
     Root,
 }
 
+/// How a command of a login user gets root's rights.
+#[derive(Clone, Debug)]
+pub enum Ascent {
+    /// By `sudo -n`, which asks nothing.
+    Sudo,
+    /// By `sudo -S`, with this password in front of everything on stdin.
+    SudoWith(SecretString),
+    /// By `doas -n`, which asks nothing.
+    Doas,
+}
+
+/// The line between a password and a script. Whoever reads drops what comes before it: a password that nobody asked for,
+/// because sudo has changed its mind, must not be run as a command.
+const MARK: &str = ":bootstrap:";
+
 /// A script on its way to a host.
 #[derive(Debug)]
 pub struct Command {
@@ -31,6 +46,7 @@ pub struct Command {
     secrets: Vec<(&'static str, SecretString)>,
     payload: Option<Bytes>,
     privilege: Privilege,
+    ascent: Ascent,
     limit: Duration,
     tells_facts: bool,
 }
@@ -44,6 +60,7 @@ impl Command {
             secrets: Vec::new(),
             payload: None,
             privilege: Privilege::Root,
+            ascent: Ascent::Sudo,
             limit,
             tells_facts: false,
         }
@@ -53,6 +70,13 @@ impl Command {
     #[must_use]
     pub fn as_login_user(mut self) -> Self {
         self.privilege = Privilege::Login;
+        self
+    }
+
+    /// The same with another way to root's rights, where they are not the login user's own.
+    #[must_use]
+    pub fn by(mut self, ascent: Ascent) -> Self {
+        self.ascent = ascent;
         self
     }
 
@@ -100,7 +124,9 @@ impl Command {
     /// A line that it printed, without its secrets, should a program on the host print one.
     pub fn censored<'l>(&self, line: &'l str) -> Cow<'l, str> {
         let mut line = Cow::Borrowed(line);
-        for (name, secret) in &self.secrets {
+        let password = self.password().map(|password| ("password", password));
+        let secrets = self.secrets.iter().map(|(name, secret)| (*name, secret)).chain(password);
+        for (name, secret) in secrets {
             let secret = secret.expose_secret();
             if !secret.is_empty() && line.contains(secret) {
                 line = Cow::Owned(line.replace(secret, &format!("[{name}]")));
@@ -124,22 +150,49 @@ impl Command {
         self.payload.as_ref()
     }
 
-    /// The command line for the login shell, `sudo` if asked for. It holds no single quote inside its
+    /// The command line for the login shell, with the way to root's rights if asked for. It holds no single quote inside its
     /// one quoted word, no `!` and no newline, so that bash, dash, ash, fish and tcsh all read it alike.
-    pub fn line(&self, sudo: bool) -> String {
+    pub fn line(&self, ascends: bool) -> String {
         let read = match &self.payload {
             // A shell may not read past its script, and `head -c` of busybox does: only dd counts bytes exactly.
-            Some(_) => format!("dd bs=1 count={} 2>/dev/null", self.text().expose_secret().len()),
+            Some(_) => format!("dd bs=1 count={} 2>/dev/null", self.script_text().expose_secret().len()),
             None => "cat".to_owned(),
         };
+        let skip = match self.password() {
+            Some(_) => format!("until [ \"$s\" = {MARK} ]; do IFS= read -r s || exit 66; done; "),
+            None => String::new(),
+        };
         // Unset, because an `s` from the login environment would stay exported, and with it the script.
-        let shell = format!("sh -c 'unset s; s=$({read}); eval \"$s\"' bootstrap");
+        let shell = format!("sh -c 'unset s; {skip}s=$({read}); eval \"$s\"' bootstrap");
         // Without `exec` some login shells stay in between and turn a signal into an exit code.
-        if sudo { format!("exec sudo -n -- {shell}") } else { format!("exec {shell}") }
+        match (ascends, &self.ascent) {
+            (false, _) => format!("exec {shell}"),
+            (true, Ascent::Sudo) => format!("exec sudo -n -- {shell}"),
+            // It asks even where it need not, so that there is one case and not two; and with no words of its own.
+            (true, Ascent::SudoWith(_)) => format!("exec sudo -k -S -p '' -- {shell}"),
+            (true, Ascent::Doas) => format!("exec doas -n -- {shell}"),
+        }
     }
 
-    /// What goes to stdin before the payload: arguments, secrets, script.
+    /// What goes to stdin before the payload: the password, if there is one; arguments, secrets, script.
     pub fn text(&self) -> SecretString {
+        let script = self.script_text();
+        match self.password() {
+            Some(password) => {
+                format!("{}\n{MARK}\n{}", password.expose_secret(), script.expose_secret()).into()
+            }
+            None => script,
+        }
+    }
+
+    fn password(&self) -> Option<&SecretString> {
+        match (self.privilege, &self.ascent) {
+            (Privilege::Root, Ascent::SudoWith(password)) => Some(password),
+            _ => None,
+        }
+    }
+
+    fn script_text(&self) -> SecretString {
         let mut text = String::from("set --");
         for argument in &self.arguments {
             text.push(' ');
@@ -204,6 +257,20 @@ mod tests {
             Command::new(&SHOW, vec![], Duration::ZERO).with_secret("code", SecretString::from("hunter2"));
         assert!(!command.line(true).contains("hunter2"));
         assert!(!format!("{command:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_password_that_nobody_took_is_dropped_before_the_script() {
+        let command = Command::new(&SHOW, vec!["a".into()], Duration::ZERO)
+            .by(Ascent::SudoWith("touch /tmp/x; exit 3".into()))
+            .with_payload(Bytes::from_static(b"pay\nload"));
+        for shell in ["sh", "dash", "bash"] {
+            assert_eq!(run(shell, &command), "1|a||pay\nload", "{shell}");
+        }
+        assert!(!command.line(true).contains("touch") && !format!("{command:?}").contains("touch"));
+        assert_eq!(command.censored("sh: touch /tmp/x; exit 3: not found"), "sh: [password]: not found");
+        let of_login_user = command.as_login_user();
+        assert!(!of_login_user.text().expose_secret().contains("touch"));
     }
 
     proptest! {

@@ -30,14 +30,14 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// The machine that this program runs on.
 #[derive(Debug)]
 pub struct LocalHost {
-    sudo: bool,
+    ascends: bool,
 }
 
 impl LocalHost {
     /// This machine; `escalation` is how a user who is not root becomes it.
     #[must_use]
     pub fn new(escalation: Escalation) -> Self {
-        Self { sudo: escalation == Escalation::Sudo && !geteuid().is_root() }
+        Self { ascends: escalation != Escalation::None && !geteuid().is_root() }
     }
 }
 
@@ -47,7 +47,7 @@ impl Host for LocalHost {
         command: &Command,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Output, HostError> {
-        let line = command.line(self.sudo && command.privilege() == Privilege::Root);
+        let line = command.line(self.ascends && command.privilege() == Privilege::Root);
         match timeout(command.limit(), execute(&line, command, on_line)).await {
             Ok(result) => result,
             Err(_) => Err(HostError::TimedOut { command: command.name(), limit: command.limit() }),

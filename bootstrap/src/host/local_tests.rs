@@ -118,7 +118,7 @@ async fn a_command_beyond_its_limit_is_named_with_it() {
 
 #[tokio::test]
 async fn the_probe_tells_this_machine_as_uname_does() {
-    let probe = crate::facts::Facts::probe(Escalation::None, AMPLE);
+    let probe = crate::facts::Facts::probe(Escalation::None, None, AMPLE, Duration::ZERO);
     let output = LocalHost::new(Escalation::None).run(&probe, &mut |_| {}).await.unwrap();
     let facts = crate::facts::Facts::parse(&output.stdout, jiff::Timestamp::now()).unwrap();
     let uname = std::process::Command::new("uname").arg("-m").output().unwrap();

@@ -9,12 +9,12 @@ mod capture;
 mod command;
 mod local;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use crate::inventory::HostSpec;
 
 pub(crate) use capture::Capture;
-pub use command::{Command, Privilege, Script, quote};
+pub use command::{Ascent, Command, Privilege, Script, quote};
 pub use local::LocalHost;
 
 /// A machine on which commands run.
@@ -38,12 +38,22 @@ pub trait Connect: Send + Sync + 'static {
     fn connect(&self, host: &HostSpec) -> impl Future<Output = Result<Self::Host, NoConnection>> + Send;
 }
 
+impl<C: Connect> Connect for Arc<C> {
+    type Host = C::Host;
+
+    async fn connect(&self, host: &HostSpec) -> Result<C::Host, NoConnection> {
+        (**self).connect(host).await
+    }
+}
+
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct NoConnection {
     /// Nothing there answered as an SSH server; else the host was reached and we did not come to terms.
     pub unreachable: bool,
+    /// Another try may go well: the network, or a server that is starting or has too much to do.
+    pub heals: bool,
     /// The true cause.
     pub why: String,
     /// What to do.

@@ -78,6 +78,7 @@ fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, 
         user,
         identities,
         escalation,
+        become_prompt,
         environment: _,
         groups: _,
         tags: _,
@@ -98,11 +99,15 @@ fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, 
         }
     }
     settings.push(("become", quoted(escalation_text(*escalation))));
+    if let Some(words) = become_prompt {
+        settings.push(("become_prompt", quoted(words)));
+    }
     for (key, limit) in
         [("limits.connect", limits.connect), ("limits.command", limits.command), ("limits.host", limits.host)]
     {
         settings.push((key, quoted(&duration(limit))));
     }
+    settings.push(("limits.retries", limits.retries.to_string()));
     Ok(settings)
 }
 

@@ -16,6 +16,7 @@ use super::{
 const CONNECT: Duration = Duration::from_secs(15);
 const COMMAND: Duration = Duration::from_mins(10);
 const HOST: Duration = Duration::from_mins(30);
+const RETRIES: u32 = 2;
 
 /// The settings that hosts are built from.
 #[derive(Debug)]
@@ -75,8 +76,12 @@ fn host<'s>(
             .pick("limits.command", |settings| settings.command.as_ref())
             .map_or(COMMAND, |limit| limit.value),
         host: layers.pick("limits.host", |settings| settings.host.as_ref()).map_or(HOST, |limit| limit.value),
+        retries: layers
+            .pick("limits.retries", |settings| settings.retries.as_ref())
+            .map_or(RETRIES, |number| number.value),
     };
     let escalation = layers.pick("become", |settings| settings.escalation.as_ref());
+    let become_prompt = layers.pick("become_prompt", |settings| settings.become_prompt.as_ref());
     let host_key = layers.pick("host_key", |settings| settings.host_key.as_ref());
     let known_hosts = layers.pick("known_hosts", |settings| settings.known_hosts.as_ref());
     let (environment, of_environment) = environment(draft, layers, environments, findings)?;
@@ -90,6 +95,7 @@ fn host<'s>(
         user,
         identities,
         escalation: escalation.map_or(Escalation::Sudo, |escalation| escalation.value),
+        become_prompt: become_prompt.map(|words| words.value.clone()),
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),
         tags: layers.tags(of_environment),

@@ -106,6 +106,8 @@ pub struct HostSpec {
     pub identities: Vec<PathBuf>,
     /// How the login user becomes root.
     pub escalation: Escalation,
+    /// What the prompt for sudo's password names; hosts that have it in common share the password.
+    pub become_prompt: Option<String>,
     /// Its environment.
     pub environment: Arc<Environment>,
     /// The groups it is in.
@@ -134,10 +136,23 @@ pub enum Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Escalation {
-    /// `sudo -n`, unless the user is already root.
+    /// By sudo, unless the user is already root.
     Sudo,
+    /// By doas without a password, unless the user is already root.
+    Doas,
     /// The login user is root.
     None,
+}
+
+impl Escalation {
+    /// The program that does it.
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Sudo => Some("sudo"),
+            Self::Doas => Some("doas"),
+            Self::None => None,
+        }
+    }
 }
 
 /// What counts as the right host key.
@@ -160,6 +175,8 @@ pub struct Limits {
     pub command: Duration,
     /// Everything on the host, the wait for Online apart.
     pub host: Duration,
+    /// How often it is tried again after a failure that may heal.
+    pub retries: u32,
 }
 
 /// Where managed nodes of one kind belong in AWS, and how they come to be.
@@ -310,6 +327,7 @@ impl HostSpec {
             user: "admin".to_owned(),
             identities: Vec::new(),
             escalation: Escalation::Sudo,
+            become_prompt: None,
             environment: Arc::new(environment),
             groups: Vec::new(),
             tags: Tags::new(),
@@ -319,6 +337,7 @@ impl HostSpec {
                 connect: Duration::from_secs(15),
                 command: Duration::from_mins(10),
                 host: Duration::from_mins(30),
+                retries: 0,
             },
         }
     }

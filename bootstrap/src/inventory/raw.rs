@@ -48,8 +48,12 @@ macro_rules! with_settings {
             /// Private key file, or a list of them in the order to try. `~` is the home directory; relative paths
             /// start at the inventory's directory.
             pub(super) identity: Option<Strings>,
-            /// How the login user becomes root; "sudo" if nothing says otherwise.
+            /// How the login user becomes root; "sudo" if nothing says otherwise. "doas" works without a password only.
             pub(super) r#become: Option<At<Escalation>>,
+            /// Whose password sudo asks for, in words for the prompt: hosts with the same words share one, and are asked for
+            /// together. Never the password itself.
+            #[schemars(length(min = 1, max = 64))]
+            pub(super) become_prompt: Option<At<String>>,
             /// Name of an environment. May be left out if there is exactly one.
             pub(super) environment: Option<At<String>>,
             /// Which host key is right: "strict" (only one in `known_hosts`; the default), "accept-new" (a host without
@@ -62,7 +66,7 @@ macro_rules! with_settings {
             /// `bootstrap:*` are reserved.
             #[serde(default)]
             pub(super) tags: Table<At<String>>,
-            /// Time limits, such as "90s", "5m" or "1h30m".
+            /// Limits of time, such as "90s", "5m" or "1h30m", and of retries.
             #[serde(default)]
             pub(super) limits: RawLimits,
         }
@@ -75,6 +79,7 @@ macro_rules! with_settings {
                     port: self.port.as_ref(),
                     identity: self.identity.as_ref(),
                     r#become: self.r#become.as_ref(),
+                    become_prompt: self.become_prompt.as_ref(),
                     environment: self.environment.as_ref(),
                     host_key: self.host_key.as_ref(),
                     known_hosts: self.known_hosts.as_ref(),
@@ -132,6 +137,7 @@ pub(super) struct RawSettings<'a> {
     pub(super) port: Option<&'a At<u16>>,
     pub(super) identity: Option<&'a Strings>,
     pub(super) r#become: Option<&'a At<Escalation>>,
+    pub(super) become_prompt: Option<&'a At<String>>,
     pub(super) environment: Option<&'a At<String>>,
     pub(super) host_key: Option<&'a At<String>>,
     pub(super) known_hosts: Option<&'a Strings>,
@@ -139,7 +145,7 @@ pub(super) struct RawSettings<'a> {
     pub(super) limits: &'a RawLimits,
 }
 
-/// Time limits, such as "90s", "5m" or "1h30m".
+/// Limits of time, such as "90s", "5m" or "1h30m", and of retries.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Limits")]
@@ -150,6 +156,10 @@ pub(super) struct RawLimits {
     pub(super) command: Option<At<String>>,
     /// Everything on one host, the wait for Online apart; "30m" if left out.
     pub(super) host: Option<At<String>>,
+    /// How often a host is tried again after a failure that may heal, such as a connection that is refused or lost; 2 if
+    /// left out.
+    #[schemars(range(min = 0, max = 10))]
+    pub(super) retries: Option<At<u32>>,
 }
 
 /// The agent's package.

@@ -21,12 +21,14 @@ pub(super) struct Settings<'r> {
     pub(super) port: Option<At<u16>>,
     pub(super) identities: Option<At<Vec<PathBuf>>>,
     pub(super) escalation: Option<At<Escalation>>,
+    pub(super) become_prompt: Option<At<String>>,
     pub(super) environment: Option<At<String>>,
     pub(super) host_key: Option<At<HostKeyPolicy>>,
     pub(super) known_hosts: Option<At<Vec<PathBuf>>>,
     pub(super) connect: Option<At<Duration>>,
     pub(super) command: Option<At<Duration>>,
     pub(super) host: Option<At<Duration>>,
+    pub(super) retries: Option<At<u32>>,
     pub(super) tags: &'r Table<At<String>>,
 }
 
@@ -36,14 +38,23 @@ impl<'r> Settings<'r> {
         if let Some(user) = raw.user {
             findings.accept(user.span, addresses::user(&user.value));
         }
+        if let Some(words) = raw.become_prompt {
+            findings.accept(words.span, terms::prompt(&words.value));
+        }
         let mut limit = |text: &Option<At<String>>| {
             let text = text.as_ref()?;
             findings.accept(text.span, terms::duration(&text.value)).map(|limit| text.with(limit))
         };
+        let (connect, command, host) =
+            (limit(&raw.limits.connect), limit(&raw.limits.command), limit(&raw.limits.host));
+        let retries = raw.limits.retries.as_ref().and_then(|number| {
+            findings.accept(number.span, terms::retries(number.value)).map(|()| number.clone())
+        });
         Self {
-            connect: limit(&raw.limits.connect),
-            command: limit(&raw.limits.command),
-            host: limit(&raw.limits.host),
+            connect,
+            command,
+            host,
+            retries,
             connection: raw.connection.cloned(),
             user: raw.user.cloned(),
             port: raw.port.cloned(),
@@ -51,6 +62,7 @@ impl<'r> Settings<'r> {
                 .identity
                 .map(|texts| At { value: base.identities(texts, findings), span: texts.span }),
             escalation: raw.r#become.cloned(),
+            become_prompt: raw.become_prompt.cloned(),
             environment: raw.environment.cloned(),
             host_key: raw.host_key.and_then(|text| {
                 findings.accept(text.span, addresses::host_key(&text.value)).map(|policy| text.with(policy))

@@ -117,6 +117,7 @@ fn login_text(host: &HostSpec) -> String {
 pub(super) fn escalation_text(escalation: Escalation) -> &'static str {
     match escalation {
         Escalation::Sudo => "sudo",
+        Escalation::Doas => "doas",
         Escalation::None => "none",
     }
 }
@@ -178,6 +179,7 @@ fn host_json(host: &HostSpec) -> Value {
         "user": ssh.map(|host| &host.user),
         "identity": all_shown(&host.identities),
         "become": host.escalation,
+        "become_prompt": host.become_prompt,
         "environment": host.environment.name,
         "groups": host.groups,
         "instance_name": host.environment.instance_name.render(host),
@@ -188,6 +190,7 @@ fn host_json(host: &HostSpec) -> Value {
             "connect": duration(host.limits.connect),
             "command": duration(host.limits.command),
             "host": duration(host.limits.host),
+            "retries": host.limits.retries,
         },
     })
 }

@@ -49,6 +49,30 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refusal> {
     }
 }
 
+/// Words for a prompt. Who takes the key for the password's own place may have written one.
+pub(super) fn prompt(text: &str) -> Result<(), Refusal> {
+    let is_good = (1..=64).contains(&text.chars().count())
+        && !text.contains(|letter: char| letter.is_control() || letter == '=');
+    if is_good {
+        return Ok(());
+    }
+    refuse_unseen(
+        "words that can't be a prompt",
+        "say whose password is asked for, such as \"rack 1\": 1 to 64 characters, no `=`; the password itself is asked for at the terminal",
+    )
+}
+
+/// How often something is tried again.
+pub(super) fn retries(number: u32) -> Result<(), Refusal> {
+    if number <= 10 {
+        return Ok(());
+    }
+    refuse(
+        format!("{number} retries are too many"),
+        "10 at most: a host that comes back later is one for the next run",
+    )
+}
+
 /// An `http(s)://` URL.
 pub(super) fn url(text: &str) -> Result<(), Refusal> {
     match plain_url(text) {

@@ -4,6 +4,7 @@
 //! Events carry no secret, so none can get here.
 
 pub mod history;
+mod hold;
 mod ledger;
 mod process;
 mod recorder;
@@ -19,6 +20,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
+pub use hold::{Hold, HoldError};
 pub use ledger::{OpenActivation, UnsettledRequest, UnsweptActivation};
 pub use recorder::Recorder;
 pub use records::{ActionRecord, Counts, Ending, HostRecord, RunRecord};

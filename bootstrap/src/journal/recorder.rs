@@ -155,7 +155,7 @@ fn record(connection: &Connection, run: &str, at: i64, event: &Event) -> rusqlit
             }
         }
         Event::RunDone(report) => run_ended(connection, run, at, report)?,
-        Event::Planned { .. } | Event::Warning { .. } | Event::Output { .. } => {}
+        Event::Planned { .. } | Event::Retry { .. } | Event::Warning { .. } | Event::Output { .. } => {}
     }
     Ok(())
 }

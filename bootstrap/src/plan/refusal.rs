@@ -2,14 +2,17 @@
 
 use targets::{AgentVersion, Arch, PackageFormat, ServiceManager};
 
-use crate::{actions::ConfigureError, facts::Root, ssm::ManagedNodeId};
+use crate::{actions::ConfigureError, facts::Root, inventory::Escalation, ssm::ManagedNodeId};
 
 /// Why nothing is done on a host.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
-    /// No root rights; and the login user.
-    #[error("{}", root_text(.0, .1))]
-    Root(Root, String),
+    /// Another run is at work on it, or an earlier one still is; in the words of its lock.
+    #[error("another run is at work on it: {0}")]
+    Held(String),
+    /// No root rights; the login user, and by what they should have got them.
+    #[error("{}", root_text(.0, .1, *.2))]
+    Root(Root, String, Escalation),
     /// The agent does not support the distribution.
     #[error("{0}")]
     Distribution(String),
@@ -97,12 +100,44 @@ pub enum Refusal {
     },
 }
 
-fn root_text(root: &Root, user: &str) -> String {
+fn root_text(root: &Root, user: &str, by: Escalation) -> String {
+    let program = by.program().unwrap_or("sudo");
     match root {
         Root::Yes => format!("{user} is root"),
         Root::NotRoot => format!("{user} is not root, and `become` is \"none\""),
-        Root::NoSudo => format!("{user} is not root, and the host has no sudo"),
-        Root::Refused(words) => format!("{user} may not use sudo: {words}"),
+        Root::Missing { .. } => format!("{user} is not root, and the host has no {program}"),
+        Root::Refused(words) => format!("{user} may not use {program}: {words}"),
+        Root::NeedsPassword(_) => {
+            format!("{user} needs a password for {program}, and none is known that is right")
+        }
+        Root::WrongPassword(_) => format!("the password that was given for {program} is not {user}'s"),
+    }
+}
+
+fn root_hint(root: &Root, user: &str, by: Escalation) -> String {
+    let free = match by {
+        Escalation::Doas => format!("the line `permit nopass {user} as root` in /etc/doas.conf"),
+        _ => format!("a file in /etc/sudoers.d with the line `{user} ALL=(root) NOPASSWD: ALL`"),
+    };
+    match root {
+        Root::NotRoot => "set `become = \"sudo\"`, or log in as root".to_owned(),
+        Root::Missing { other: Some(other) } => format!("the host has {other}: set `become = \"{other}\"`"),
+        Root::Refused(words) if words.contains("tty") => {
+            format!("add the line `Defaults:{user} !requiretty` to a file in /etc/sudoers.d")
+        }
+        Root::NeedsPassword(_) if by == Escalation::Doas => {
+            format!(
+                "doas takes a password from a terminal only; allow it without one by {free}, or set `become = \"sudo\"`"
+            )
+        }
+        Root::NeedsPassword(_) => format!(
+            "run at a terminal, which is asked for it, or give it by `--become-password-fd N`; or allow it without one by {free}"
+        ),
+        Root::WrongPassword(_) => {
+            "it was tried once; give hosts that have a password of their own a `become_prompt`, and run again"
+                .to_owned()
+        }
+        _ => format!("allow it by {free}, or log in as root with `user = \"root\"`"),
     }
 }
 
@@ -110,13 +145,8 @@ impl Refusal {
     /// What to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Root(Root::NotRoot, _) => "set `become = \"sudo\"`, or log in as root".to_owned(),
-            Self::Root(Root::Refused(words), user) if words.contains("tty") => {
-                format!("add the line `Defaults:{user} !requiretty` to a file in /etc/sudoers.d")
-            }
-            Self::Root(_, user) => format!(
-                "allow it by a file in /etc/sudoers.d with the line `{user} ALL=(root) NOPASSWD: ALL`, or log in as root with `user = \"root\"`"
-            ),
+            Self::Held(_) => "wait until that run has ended, then run the same command again; the lock goes with the last process of its command on the host".to_owned(),
+            Self::Root(root, user, by) => root_hint(root, user, *by),
             Self::Distribution(_) | Self::ServiceManager(..) => {
                 "take the host out of the inventory, or move it to a distribution that AWS supports for the agent".to_owned()
             }

@@ -32,11 +32,13 @@ fn host() -> HostSpec {
 fn fresh() -> Facts {
     Facts {
         root: Root::Yes,
+        held_by: None,
         os: OsRelease::parse("ID=debian\nVERSION_ID=12\n"),
         kernel_machine: "x86_64".into(),
         userland_bits: Some(64),
         dpkg_arch: Some("amd64".into()),
         rpm_arch: None,
+        unfinished: vec![],
         package_tools: vec![PackageTool::Dpkg],
         service: ServiceManager::Systemd,
         agent: Agent::Absent,
@@ -200,12 +202,12 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
     let refuse = |change: fn(&mut Facts)| {
         let mut facts = fresh();
         change(&mut facts);
-        let refusal = admit(&facts, "admin").unwrap_err();
+        let refusal = admit(&facts, "admin", Escalation::Sudo).unwrap_err();
         assert!(!refusal.hint().is_empty());
         refusal.to_string()
     };
-    let sudo = refuse(|facts| facts.root = Root::Refused("sudo: a password is required".into()));
-    assert!(sudo.ends_with("may not use sudo: sudo: a password is required"), "{sudo}");
+    let sudo = refuse(|facts| facts.root = Root::Refused("sudo: no".into()));
+    assert!(sudo.ends_with("may not use sudo: sudo: no"), "{sudo}");
     assert!(
         refuse(|facts| facts.os = OsRelease::parse("ID=alpine\nPRETTY_NAME=\"Alpine Linux v3.20\"\n"))
             .contains("Alpine")
@@ -226,7 +228,7 @@ fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
 #[test]
 fn the_userland_decides_the_package_and_never_the_kernel() {
     let facts = Facts { kernel_machine: "aarch64".into(), dpkg_arch: Some("armhf".into()), ..fresh() };
-    assert_eq!(admit(&facts, "admin"), Ok((Arch::Armv7, PackageFormat::Deb)));
+    assert_eq!(admit(&facts, "admin", Escalation::Sudo), Ok((Arch::Armv7, PackageFormat::Deb)));
 }
 
 #[test]
@@ -277,5 +279,42 @@ fn a_package_is_installed_by_the_distributions_tool_and_a_broken_one_by_rpm() {
 fn a_clock_that_is_far_off_is_named_before_the_sudo_that_refuses_because_of_it() {
     let words = "sudo: unable to get time of day: Value too large for defined data type".to_owned();
     let facts = Facts { root: Root::Refused(words), clock_ahead_seconds: 2_200_000_000, ..fresh() };
-    assert_eq!(admit(&facts, "pi"), Err(Refusal::Clock { ahead_seconds: 2_200_000_000 }));
+    assert_eq!(admit(&facts, "pi", Escalation::Sudo), Err(Refusal::Clock { ahead_seconds: 2_200_000_000 }));
+}
+
+#[test]
+fn each_way_not_to_become_root_has_its_own_remedy() {
+    let words = || "words".to_owned();
+    for (root, by, why, hint) in [
+        (
+            Root::Missing { other: Some("doas".into()) },
+            Escalation::Sudo,
+            "no sudo",
+            "set `become = \"doas\"`",
+        ),
+        (Root::Missing { other: None }, Escalation::Doas, "no doas", "user = \"root\""),
+        (Root::NeedsPassword(words()), Escalation::Sudo, "needs a password for sudo", "--become-password-fd"),
+        (Root::NeedsPassword(words()), Escalation::Doas, "needs a password for doas", "from a terminal only"),
+        (Root::WrongPassword(words()), Escalation::Sudo, "not admin's", "become_prompt"),
+        (Root::Refused("you must have a tty".into()), Escalation::Sudo, "may not use sudo", "!requiretty"),
+        (Root::Refused(words()), Escalation::Doas, "may not use doas", "/etc/doas.conf"),
+        (Root::NotRoot, Escalation::None, "`become` is \"none\"", "become = \"sudo\""),
+    ] {
+        let facts = Facts { root, ..fresh() };
+        let refusal = admit(&facts, "admin", by).unwrap_err();
+        assert!(refusal.to_string().contains(why), "{refusal}");
+        assert!(refusal.hint().contains(hint), "{}", refusal.hint());
+    }
+}
+
+#[test]
+fn what_dpkg_left_half_done_is_said_where_dpkg_is_needed_and_left_alone_elsewhere() {
+    let unfinished = || vec!["foo".to_owned(), "bar".to_owned()];
+    let facts = Facts { unfinished: unfinished(), ..fresh() };
+    let actions = plan(&facts, &host(), &package(), &Standing::Unregistered).unwrap();
+    let sentences: Vec<_> = actions.iter().map(Action::sentence).collect();
+    let said = "finish what dpkg left half done (`dpkg --configure -a`: foo, bar), install amazon-ssm-agent 3.3.1000.0 (deb)";
+    assert!(sentences.iter().any(|sentence| sentence == said), "{sentences:?}");
+    let facts = Facts { unfinished: unfinished(), ..converged() };
+    assert_eq!(plan(&facts, &host(), &package(), &known()).unwrap(), []);
 }

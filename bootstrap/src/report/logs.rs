@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{FleetReport, HostReport, words::Trouble};
 use crate::{
-    display::{clean, elapsed},
+    display::{clean, elapsed, retry},
     events::{Event, Line, Reader, Source},
     inventory::HostName,
     report::table,
@@ -165,6 +165,10 @@ impl Reader for HostLogs {
             Event::Output { host, lines } => {
                 let lines: Vec<_> = lines.iter().map(printed).collect();
                 self.note(Some(host), &lines);
+            }
+            Event::Retry { host, number, of, after, why } => {
+                let text = retry(*number, *of, *after, why);
+                self.note(Some(host), &[(at, "retry", &text)]);
             }
             Event::Warning { host, text } => self.note(host.as_ref(), &[(at, "warning", text)]),
             Event::HostDone(report) => {

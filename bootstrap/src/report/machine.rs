@@ -141,14 +141,16 @@ fn root(root: &Root) -> &'static str {
     match root {
         Root::Yes => "yes",
         Root::NotRoot => "no",
-        Root::NoSudo => "no sudo",
+        Root::Missing { .. } => "no sudo",
         Root::Refused(_) => "refused by sudo",
+        Root::NeedsPassword(_) | Root::WrongPassword(_) => "sudo wants a password",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::Escalation;
 
     const PROBED: &str = "root=yes\nkernel.machine=aarch64\nuserland.bits=32\nos|ID=raspbian\nos|ID_LIKE=debian\n\
         os|VERSION_ID=\"12\"\nos|PRETTY_NAME=\"Raspbian GNU/Linux 12 (bookworm)\"\ndpkg.arch=armhf\n\
@@ -191,7 +193,7 @@ mod tests {
             "root=yes\nkernel.machine=x86_64\nuserland.bits=64\nos|ID=alpine\n\
              os|PRETTY_NAME=\"Alpine Linux v3.20\"\nservice=openrc\nend=yes\n",
         );
-        let refusal = crate::plan::admit(&alpine, "me").unwrap_err();
+        let refusal = crate::plan::admit(&alpine, "me", Escalation::Sudo).unwrap_err();
         let value = json(&alpine, Some(&refusal), Timestamp::UNIX_EPOCH);
         assert_eq!(value["supported"], false);
         assert!(value["why"].as_str().unwrap().contains("musl"), "{value:#}");

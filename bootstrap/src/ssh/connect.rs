@@ -106,7 +106,7 @@ impl SshConnector {
         let proving = authenticate(&mut handle, &ledger, &peer, &host.user, &keys);
         within(limit, &peer, Phase::Authentication, proving).await?;
         drop(permit);
-        let sudo = host.escalation == Escalation::Sudo && host.user != "root";
+        let sudo = host.escalation != Escalation::None && host.user != "root";
         Ok(SshHost::new(Connection::new(handle, ledger, lifeline), sudo))
     }
 

@@ -81,6 +81,14 @@ impl FromDescriptor {
     }
 }
 
+impl FromDescriptor {
+    /// The lines.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<SecretString> {
+        self.lines
+    }
+}
+
 impl PassphraseSource for FromDescriptor {
     fn passphrase(&mut self, _key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError> {
         Ok(self.lines.get(attempt).cloned())

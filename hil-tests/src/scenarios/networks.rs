@@ -10,7 +10,7 @@ use super::trouble::assert_converges;
 use crate::bench::{Bench, HOST};
 
 /// Short enough for a test, long enough for an emulated host that is busy.
-const COMMAND_LIMIT: &str = "limits = { command = \"90s\" }";
+const COMMAND_LIMIT: &str = "limits.command = \"90s\"";
 /// How fast the package travels where the network is to die on the way.
 const UPLOAD_BYTES_PER_SECOND: u32 = 300_000;
 

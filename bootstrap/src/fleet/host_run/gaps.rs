@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use targets::agent::Installation;
 
-use super::{Backend, HostRun, Machine, decide::Decision};
+use super::{Backend, HostRun, Machine, decide::Decision, retry::Setback};
 use crate::{
     actions::{
         Action, LAST_LINES,
@@ -15,6 +15,7 @@ use crate::{
     events::{Event, Step},
     facts::Facts,
     failure::with_sources,
+    fleet::jitter,
     host::Output,
     plan::{self, Standing},
     report::Outcome,
@@ -52,7 +53,7 @@ pub(super) enum Proof {
 
 impl<B: Backend> HostRun<B> {
     /// Everything up to a running, registered agent.
-    pub(super) async fn prepare(&mut self) -> Result<Prepared<Machine<B>>, Outcome> {
+    pub(super) async fn prepare(&mut self) -> Result<Prepared<Machine<B>>, Setback> {
         let mut host = self.connect().await?;
         self.enter(Step::Observe).await?;
         let facts = self.observe(&mut host, Step::Observe).await?;
@@ -66,7 +67,9 @@ impl<B: Backend> HostRun<B> {
         let facts = if on_host { self.close_gaps(&mut host, &decision).await? } else { facts };
         let Some(registration) = facts.registration else {
             let why = "the vault names no instance after the registration";
-            return Err(Self::failed(Step::Check, why, "see /var/log/amazon/ssm/errors.log on the host"));
+            return Err(
+                Self::failed(Step::Check, why, "see /var/log/amazon/ssm/errors.log on the host").into()
+            );
         };
         self.claim(&registration.node, Step::Check)?;
         let before = match decision.standing {
@@ -84,14 +87,18 @@ impl<B: Backend> HostRun<B> {
         })))
     }
 
-    async fn close_gaps(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<Facts, Outcome> {
+    async fn close_gaps(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<Facts, Setback> {
         for action in &decision.actions {
             if let Action::Upload(upload) = action {
+                // Never closed, so a permit always comes.
+                let run = self.run.clone();
+                let _permit = run.uploads.acquire().await;
                 self.enter(Step::Upload).await?;
                 let command = upload.command(decision.package.content.clone(), self.spec.limits.command);
+                let command = self.as_root(command);
                 let output = self.exec(host, &command, Step::Upload, &mut |_| {}).await?;
                 if output.code != Some(0) {
-                    return Err(command_failed(Step::Upload, &output, last_lines(&output)));
+                    return Err(command_failed(Step::Upload, &output, last_lines(&output)).into());
                 }
                 self.done(action).await;
             }
@@ -102,20 +109,24 @@ impl<B: Backend> HostRun<B> {
         Ok(facts)
     }
 
-    async fn apply(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<(), Outcome> {
+    async fn apply(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<(), Setback> {
         let first = decision.actions.iter().find(|action| !matches!(action, Action::Upload(_)));
         self.enter(first.map_or(Step::Start, Action::step)).await?;
         let key = self.activation(&decision.actions).await?;
         let limit = self.limit_of(&decision.actions);
-        let Some(command) = apply::command(&decision.actions, decision.agent, key.as_ref(), limit) else {
+        let Some(command) =
+            apply::command(&decision.actions, decision.agent, &self.run.holder(), key.as_ref(), limit)
+        else {
             return Ok(());
         };
+        let command = self.as_root(command);
         let on_host: Vec<&Action> = decision
             .actions
             .iter()
             .filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)))
             .collect();
         let mut transcript = Transcript::without(key.as_ref().map(|key| &key.code));
+        let touched_before = self.progress.borrow().touched;
         self.progress.send_modify(|progress| progress.touched = true);
         let entered = self.step();
         let ended = {
@@ -127,18 +138,27 @@ impl<B: Backend> HostRun<B> {
         }
         let step = transcript.failed_step().unwrap_or(entered);
         // A connection that was lost, or a limit that was passed, belongs to the step it happened in.
-        let output = ended.map_err(|outcome| match outcome {
-            Outcome::Failed { why, hint, .. } => {
-                Outcome::Failed { step, why, lines: transcript.last_lines(), hint }
-            }
-            other => other,
+        let output = ended.map_err(|Setback { outcome, heals }| {
+            self.progress.send_modify(|progress| progress.in_doubt = progress.in_doubt.or(Some(step)));
+            let outcome = match outcome {
+                Outcome::Failed { why, hint, .. } => {
+                    Outcome::Failed { step, why, lines: transcript.last_lines(), hint }
+                }
+                other => other,
+            };
+            Setback { outcome, heals }
         })?;
         if output.code == Some(0) {
             return Ok(());
         }
+        if let Some(holder) = transcript.held_by() {
+            let held = plan::Refusal::Held(holder.to_owned());
+            self.progress.send_modify(|progress| progress.touched = touched_before);
+            return Err(Setback::that_heals(Self::failed(entered, held.to_string(), held.hint())));
+        }
         let mut lines = transcript.last_lines();
         lines.extend(last_lines(&output).iter().map(|line| transcript.clean(line)));
-        Err(command_failed(step, &output, lines))
+        Err(command_failed(step, &output, lines).into())
     }
 
     /// Shows the steps of the script as they begin.
@@ -164,6 +184,13 @@ impl<B: Backend> HostRun<B> {
     async fn activation(&self, actions: &[Action]) -> Result<Option<ActivationKey>, Outcome> {
         if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
             return Ok(None);
+        }
+        // A whole fleet that comes to its registration at once would be throttled.
+        let mut stopping = self.stopping.clone();
+        let crowd = self.run.concurrency.min(self.run.hosts.len());
+        tokio::select! {
+            () = tokio::time::sleep(jitter::spread(crowd)) => {}
+            () = stopping.asked() => {}
         }
         match self.run.activations.acquire(&self.spec.environment.name).await {
             Ok(_) if self.stopping.is_asked() => Err(self.interrupted(Step::Register)),

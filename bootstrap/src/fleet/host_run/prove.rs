@@ -1,6 +1,8 @@
 //! Online, proven: what SSM says of the id that the host's own vault names, with a ping that is newer
 //! than what was done. A host that stays offline gets one restart of its agent; then it is told why.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use targets::ServiceManager;
 use tokio::time::Instant;
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     actions::{Action, Start, StartReason, Tag, apply},
     events::{Event, Step},
-    host::{Command, Script},
+    host::{Command, Output, Script},
     report::Outcome,
     ssm::{ControlPlane, ManagedNodeId, NodeRecord, PingStatus, SsmError, StillOffline, WhyOffline},
 };
@@ -101,16 +103,39 @@ impl<B: Backend> HostRun<B> {
         let text = format!("{}; its agent is restarted once", offline.why);
         self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
         let restart = Action::Start(Start { reason: StartReason::Offline });
-        let Some(command) =
-            apply::command(std::slice::from_ref(&restart), registered.agent, None, self.spec.limits.command)
-        else {
+        let Some(command) = apply::command(
+            std::slice::from_ref(&restart),
+            registered.agent,
+            &self.run.holder(),
+            None,
+            self.spec.limits.command,
+        ) else {
             return Ok(());
         };
-        let output = self.exec(&mut registered.host, &command, Step::Repair, &mut |_| {}).await?;
+        let command = self.as_root(command);
+        let output = self.exec_after_a_wait(registered, &command, Step::Repair).await?;
         if output.code == Some(0) {
             self.done(&restart).await;
         }
         Ok(())
+    }
+
+    /// Runs a command on a host that has been left alone for a while: its connection may have been lost meanwhile.
+    async fn exec_after_a_wait(
+        &mut self,
+        registered: &mut Registered<Machine<B>>,
+        command: &Command,
+        step: Step,
+    ) -> Result<Output, Outcome> {
+        let lost = match self.exec(&mut registered.host, command, step, &mut |_| {}).await {
+            Err(setback) if setback.heals && self.spec.limits.retries > 0 => setback.outcome,
+            ended => return ended.map_err(|setback| setback.outcome),
+        };
+        self.tell_retry(1, 1, Duration::ZERO, "the connection was lost").await;
+        // That it can't be reached now does not make it a host that was never reached.
+        registered.host = self.connect().await.map_err(|_| lost)?;
+        self.show(step).await;
+        self.exec(&mut registered.host, command, step, &mut |_| {}).await.map_err(|setback| setback.outcome)
     }
 
     /// The end of a host that registered and never came Online: what SSM says, and what its agent says.
@@ -125,7 +150,8 @@ impl<B: Backend> HostRun<B> {
         };
         let unit = registered.agent.unit.to_owned();
         let command = Command::new(diagnose, vec![unit], self.spec.limits.command);
-        let said = self.exec(&mut registered.host, &command, Step::Online, &mut |_| {}).await;
+        let command = self.as_root(command);
+        let said = self.exec_after_a_wait(registered, &command, Step::Online).await;
         let said = said.map(|output| excerpt(&output.stdout)).unwrap_or_default();
         let agent = if said.is_empty() { String::new() } else { format!("; the host says: {said}") };
         Outcome::Registered { why: format!("{}{agent}", offline.why), hint: offline.hint() }

@@ -271,3 +271,18 @@ async fn hosts_with_upstart_or_dnf_are_enrolled_by_their_own_tools_and_then_left
         assert!(second.hosts[0].actions.is_empty(), "{kind:?}: {second:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_another_run_works_on_is_left_alone_and_that_run_is_named() {
+    let mut world = World::new(["a"]);
+    let holder = "run 20261122T103105Z-5f3a of bob@elsewhere since 2026-11-22T10:31:07Z, process 77 there";
+    world.machine("a").state().held_by = Some(holder.to_owned());
+    for dry_run in [true, false] {
+        world.dry_run = dry_run;
+        let report = world.run().await;
+        let Outcome::Failed { why, hint, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+        assert_eq!(*why, format!("another run is at work on it: {holder}"));
+        assert!(hint.contains("wait until that run has ended"), "{hint}");
+    }
+    assert_eq!(world.machine("a").state().execs, ["probe", "probe"]);
+}

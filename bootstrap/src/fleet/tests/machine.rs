@@ -10,7 +10,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    host::{Command, Connect, Host, HostError, NoConnection, Output},
+    host::{Command, Connect, Host, HostError, NoConnection, Output, Privilege},
     inventory::HostSpec,
     ssm::{ManagedNodeId, fake::FakeControlPlane},
 };
@@ -30,6 +30,10 @@ pub(super) enum Fault {
     Hangs(&'static str),
     /// Nothing answers at the address.
     Unreachable,
+    /// Its host key is the wrong one.
+    Untrusted,
+    /// The next `apply` finds the host in the hands of another run.
+    HeldBy(&'static str),
 }
 
 /// What a machine is, as far as it matters to the steps.
@@ -96,6 +100,12 @@ pub(super) struct State {
     pub(super) machine_id: String,
     pub(super) config: Option<String>,
     pub(super) staged: Vec<String>,
+    /// Another run holds the lock, in these words.
+    pub(super) held_by: Option<String>,
+    /// What sudo asks for.
+    pub(super) password: Option<&'static str>,
+    /// Passwords that sudo refused.
+    pub(super) refused: u32,
     /// The agent starts and never reports.
     pub(super) mute: bool,
     /// The agent reports only after this many starts.
@@ -150,9 +160,17 @@ impl Machine {
         state.faults.remove(at)
     }
 
-    fn probe(&self) -> String {
-        let state = self.state();
-        let mut text = format!("root=yes\nkernel.machine=x86_64\n{}{}", state.kind.probe(), state.service());
+    fn probe(&self, given: Option<&str>) -> String {
+        let mut state = self.state();
+        let root = match (state.password, given) {
+            (None, _) => "yes",
+            (Some(_), None) => "password",
+            (Some(right), Some(given)) if right == given => "yes",
+            (Some(_), Some(_)) => "wrong-password",
+        };
+        state.refused += u32::from(root == "wrong-password");
+        let mut text =
+            format!("root={root}\nkernel.machine=x86_64\n{}{}", state.kind.probe(), state.service());
         if let Some(version) = &state.agent {
             match state.kind {
                 Kind::Debian => writeln!(text, "dpkg.agent=installed {version}").unwrap(),
@@ -168,6 +186,10 @@ impl Machine {
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
         say("vault.region", &state.region);
         say("machine-id", &state.machine_id);
+        if let Some(holder) = &state.held_by {
+            say("held.now", holder);
+            say("held", holder);
+        }
         state.staged.iter().for_each(|name| say("staged", name));
         if let Some(config) = &state.config {
             text.push_str("config=yes\n");
@@ -181,6 +203,8 @@ impl Machine {
         let mut words = command.arguments().iter().map(String::as_str);
         let agent: Vec<_> = words.by_ref().take(2).collect();
         assert_eq!(agent, self.state().kind.agent());
+        let holder = words.next().unwrap();
+        assert!(holder.starts_with("run 2") && holder.ends_with(" of alice@controller"), "{holder}");
         while let Some(step) = words.next() {
             let arguments: Vec<&str> = match step {
                 "install" => words.by_ref().take(3).collect(),
@@ -256,6 +280,9 @@ impl Host for Machine {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Output, HostError> {
         let name = command.name();
+        if let (Privilege::Root, Some(password)) = (command.privilege(), self.state().password) {
+            assert!(command.text().expose_secret().starts_with(&format!("{password}\n:bootstrap:\nset -- ")));
+        }
         self.state().execs.push(name.to_owned());
         let lost = || HostError::Lost { command: name, cause: "ordered by the test".to_owned() };
         if self.fault(|fault| matches!(fault, Fault::Hangs(hung) if *hung == name)).is_some() {
@@ -265,8 +292,17 @@ impl Host for Machine {
             return Err(lost());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+        if name == "apply"
+            && let Some(Fault::HeldBy(holder)) = self.fault(|fault| matches!(fault, Fault::HeldBy(_)))
+        {
+            on_line(&format!(":held {holder}"));
+            return Ok(Output { code: Some(75), stdout: String::new(), stderr: String::new() });
+        }
         let (stdout, good) = match name {
-            "probe" => (self.probe(), true),
+            "probe" => {
+                let given = command.secret("become_password").map(ExposeSecret::expose_secret);
+                (self.probe(given), true)
+            }
             "upload" => {
                 let file = command.arguments().first().unwrap().clone();
                 self.state().staged.push(file);
@@ -292,10 +328,17 @@ impl Connect for Network {
 
     async fn connect(&self, host: &HostSpec) -> Result<Machine, NoConnection> {
         let machine = self.0.get(host.name.as_str()).cloned().unwrap();
-        match machine.fault(|fault| matches!(fault, Fault::Unreachable)) {
+        match machine.fault(|fault| matches!(fault, Fault::Unreachable | Fault::Untrusted)) {
             None => Ok(machine),
+            Some(Fault::Untrusted) => Err(NoConnection {
+                unreachable: false,
+                heals: false,
+                why: "the host key has changed".to_owned(),
+                hint: "was it reinstalled?".to_owned(),
+            }),
             Some(_) => Err(NoConnection {
                 unreachable: true,
+                heals: true,
                 why: "connection refused".to_owned(),
                 hint: "is it switched on?".to_owned(),
             }),

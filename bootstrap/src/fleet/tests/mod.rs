@@ -3,6 +3,8 @@
 mod endings;
 mod hosts;
 mod machine;
+mod passwords;
+mod retrying;
 mod telling;
 mod waves;
 
@@ -14,10 +16,10 @@ use std::{
 
 use jiff::Timestamp;
 use targets::{Arch, PackageFormat};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::machine::{Machine, Network};
-use super::{Backend, Claims, Packages, Rollout, Run, Site, run};
+use super::{Backend, Claims, Packages, Passwords, Rollout, Run, Site, collect, run};
 use crate::{
     events::{Event, Events, Reader, RunId},
     inventory::{HostSpec, Tags},
@@ -69,7 +71,11 @@ impl Reader for Log {
 struct World {
     cloud: FakeControlPlane,
     machines: BTreeMap<String, Machine>,
+    /// What whoever is asked for passwords says, by prompt; without it nobody is asked.
+    passwords: Option<Vec<(Option<&'static str>, &'static str)>>,
+    asked: passwords::Asked,
     concurrency: usize,
+    uploads: usize,
     rollout: Rollout,
     within: Option<Duration>,
     dry_run: bool,
@@ -85,7 +91,10 @@ impl World {
         Self {
             cloud,
             machines,
+            passwords: None,
+            asked: passwords::Asked::default(),
             concurrency: 50,
+            uploads: 16,
             rollout: Rollout::default(),
             within: None,
             dry_run: false,
@@ -114,6 +123,15 @@ impl World {
                 Arc::new(host)
             })
             .collect();
+        let mut passwords = Passwords::default();
+        if let Some(known) = &self.passwords {
+            let network = Arc::new(Network(self.machines.clone()));
+            let mut source = passwords::Person { known: known.clone(), log: self.asked.clone() };
+            passwords = collect(&network, &hosts, 2, &mut source).await;
+            for machine in self.machines.values() {
+                machine.state().execs.clear();
+            }
+        }
         let environment = hosts[0].environment.clone();
         let control_plane = Arc::new(self.cloud.clone());
         let id = RunId::new(Timestamp::now());
@@ -132,11 +150,14 @@ impl World {
                 inventory: InventoryMark::sample(hosts.len()),
                 hosts,
                 connector: Network(self.machines.clone()),
+                passwords,
                 sites: BTreeMap::from([(environment.name.clone(), site)]),
                 activations,
                 claims: Claims::default(),
+                operator: "alice@controller".to_owned(),
                 events,
                 concurrency: self.concurrency,
+                uploads: Semaphore::new(self.uploads),
                 rollout: self.rollout.clone(),
                 within: self.within,
                 dry_run: self.dry_run,

@@ -142,7 +142,7 @@ limits = 5
            |            ^^
       hint: leave it out, or fill it
 
-    hosts.toml:11:10: error: `become` must be "sudo" or "none", not "sude"
+    hosts.toml:11:10: error: `become` must be "sudo", "doas" or "none", not "sude"
         11 | become = "sude"
            |          ^^^^^^
       hint: did you mean `sudo`?

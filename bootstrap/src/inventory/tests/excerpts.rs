@@ -120,6 +120,7 @@ fn settings_of_one_host_or_of_all_are_written_once_and_remarks_cannot_be_read() 
     limits.connect = "15s"
     limits.command = "10m"
     limits.host = "30m"
+    limits.retries = 2
 
     [environments.dev]
     region = "eu-central-1"

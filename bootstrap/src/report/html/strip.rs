@@ -32,7 +32,7 @@ impl Phase {
 
     pub(super) fn of(step: Step) -> Self {
         match step {
-            Step::Queue | Step::Connect => Self::Reach,
+            Step::Queue | Step::Retry | Step::Connect => Self::Reach,
             Step::Observe | Step::Plan | Step::Check => Self::Look,
             Step::Fetch | Step::Upload | Step::Install => Self::Package,
             Step::Configure | Step::Register | Step::Start | Step::Repair => Self::Agent,

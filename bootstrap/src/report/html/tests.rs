@@ -125,6 +125,7 @@ fn only_what_lies_beside_the_page_is_led_to() {
 fn every_kind_of_step_has_a_colour_and_a_place_in_the_legend() {
     let mut report = sample::good();
     let steps = [
+        Step::Retry,
         Step::Connect,
         Step::Observe,
         Step::Plan,

@@ -1,0 +1,126 @@
+//! Passwords for becoming root: who needs one is found by looking at everyone first, so that they are asked for once and
+//! together, before anything is changed. Apart from the run, which only knows who has which.
+//!
+//! A password is tried on one host before all others: one that is wrong everywhere must not lock an account everywhere.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+
+use crate::{
+    facts::{Facts, Root},
+    host::{Connect, Host},
+    inventory::{Escalation, HostName, HostSpec},
+};
+
+/// Whom one password is for: the hosts of one `become_prompt` that need a password, in the inventory's order.
+pub type Circle = Vec<Arc<HostSpec>>;
+
+/// How often a person may be wrong; each time another host sees it.
+const MOST_TRIES: usize = 3;
+
+/// The passwords of a run, by host; hosts without one need none, as far as is known.
+#[derive(Debug, Default)]
+pub struct Passwords(BTreeMap<HostName, SecretString>);
+
+impl Passwords {
+    /// The password of a host.
+    pub(super) fn of(&self, host: &HostName) -> Option<&SecretString> {
+        self.0.get(host)
+    }
+}
+
+/// Someone who knows passwords.
+pub trait PasswordSource {
+    /// The password of these hosts, which share a `become_prompt`; none if there is no other than those it gave before.
+    fn password(&mut self, prompt: Option<&str>, hosts: &Circle) -> Option<SecretString>;
+
+    /// That a host refused the one it gave last.
+    fn refused(&mut self, prompt: Option<&str>, by: &HostName);
+}
+
+/// Looks at every host and gets the passwords of those that need one.
+pub async fn collect<C: Connect>(
+    connector: &Arc<C>,
+    hosts: &[Arc<HostSpec>],
+    at_once: usize,
+    source: &mut (dyn PasswordSource + Send),
+) -> Passwords {
+    let mut circles: BTreeMap<Option<&str>, Circle> = BTreeMap::new();
+    let needy = who_needs_one(connector, hosts, at_once).await;
+    for host in &needy {
+        circles.entry(host.become_prompt.as_deref()).or_default().push(host.clone());
+    }
+    let mut passwords = Passwords::default();
+    for (prompt, circle) in &circles {
+        if let Some(password) = proven(connector, *prompt, circle, source).await {
+            passwords.0.extend(circle.iter().map(|host| (host.name.clone(), password.clone())));
+        }
+    }
+    passwords
+}
+
+async fn who_needs_one<C: Connect>(
+    connector: &Arc<C>,
+    hosts: &[Arc<HostSpec>],
+    at_once: usize,
+) -> Vec<Arc<HostSpec>> {
+    let turns = Arc::new(Semaphore::new(at_once.max(1)));
+    let mut looking = JoinSet::new();
+    let by_sudo = |host: &HostSpec| host.escalation == Escalation::Sudo && host.user != "root";
+    for (index, host) in hosts.iter().enumerate().filter(|(_, host)| by_sudo(host)) {
+        let (connector, host, turns) = (connector.clone(), host.clone(), turns.clone());
+        looking.spawn(async move {
+            // Never closed, so a permit always comes.
+            let _turn = turns.acquire_owned().await;
+            let needs = matches!(root(&*connector, &host, None).await, Some(Root::NeedsPassword(_)));
+            needs.then_some((index, host))
+        });
+    }
+    let mut needy = BTreeMap::new();
+    while let Some(looked) = looking.join_next().await {
+        needy.extend(looked.ok().flatten());
+    }
+    needy.into_values().collect()
+}
+
+/// A password that a host of the circle has taken. What is wrong is tried on no second host; a person gets another
+/// chance, with another host.
+async fn proven<C: Connect>(
+    connector: &Arc<C>,
+    prompt: Option<&str>,
+    circle: &Circle,
+    source: &mut (dyn PasswordSource + Send),
+) -> Option<SecretString> {
+    let mut password = source.password(prompt, circle)?;
+    let mut refusals = 0;
+    for host in circle {
+        match root(&**connector, host, Some(&password)).await {
+            Some(Root::Yes) => return Some(password),
+            Some(Root::WrongPassword(_)) => {
+                source.refused(prompt, &host.name);
+                refusals += 1;
+                if refusals == MOST_TRIES {
+                    return None;
+                }
+                password = source.password(prompt, circle)?;
+            }
+            // It says nothing about the password.
+            _ => {}
+        }
+    }
+    None
+}
+
+/// How the login user stands with root's rights; none if the host could not be looked at: the run will say why.
+async fn root(connector: &impl Connect, spec: &HostSpec, password: Option<&SecretString>) -> Option<Root> {
+    let look = async {
+        let mut host = connector.connect(spec).await.ok()?;
+        let probe = Facts::probe(spec.escalation, password, spec.limits.command, Duration::ZERO);
+        let output = host.run(&probe, &mut |_| {}).await.ok()?;
+        Facts::parse(&output.stdout, Timestamp::now()).ok().map(|facts| facts.root)
+    };
+    timeout(spec.limits.host, look).await.ok().flatten()
+}

@@ -1,0 +1,164 @@
+//! What heals is tried again, what does not is not, and nobody waits for a host that waits.
+
+use super::{machine::Fault, *};
+use crate::{events::Step, ssm::fake::Operation};
+
+fn patient<const N: usize>(names: [&str; N]) -> World {
+    let mut world = World::new(names);
+    world.edit = |host| host.limits.retries = 2;
+    world
+}
+
+fn broken(world: &World, name: &str, faults: &[Fault]) {
+    for fault in faults {
+        let _ = world.machine(name).clone().with_fault(fault.clone());
+    }
+}
+
+/// The retries that were told: which of how many, and why.
+fn retries(world: &World) -> Vec<(u32, u32, String)> {
+    let told = |event: &Event| match event {
+        Event::Retry { number, of, why, .. } => Some((*number, *of, why.clone())),
+        _ => None,
+    };
+    world.events().iter().filter_map(told).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_is_enrolled_and_each_retry_is_told() {
+    let world = patient(["a"]);
+    broken(&world, "a", &[Fault::Unreachable, Fault::Unreachable]);
+    let report = world.run().await;
+    assert_eq!(outcomes(&report), ["online"]);
+    let refused = "connection refused".to_owned();
+    assert_eq!(retries(&world), [(1, 2, refused.clone()), (2, 2, refused)]);
+    let steps: Vec<_> = report.hosts[0].timeline.iter().map(|time| time.step).collect();
+    assert_eq!(
+        steps[..6],
+        [Step::Connect, Step::Retry, Step::Connect, Step::Retry, Step::Connect, Step::Observe]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_stays_away_is_unreachable_after_so_many_tries() {
+    let world = patient(["a"]);
+    broken(&world, "a", &[Fault::Unreachable, Fault::Unreachable, Fault::Unreachable, Fault::Unreachable]);
+    let report = world.run().await;
+    let Outcome::Unreachable { why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!(why, "connection refused (tried 3 times)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wherever_the_connection_is_lost_the_same_run_goes_on_with_one_registration() {
+    for command in ["probe", "upload", "apply"] {
+        for fault in [Fault::LostBefore(command), Fault::LostAfter(command)] {
+            let world = patient(["a"]);
+            broken(&world, "a", std::slice::from_ref(&fault));
+            let report = world.run().await;
+            assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true }, "{fault:?}");
+            assert_eq!(retries(&world).len(), 1, "{fault:?}");
+            // The room of a code that may have been used is not counted on.
+            let lost_with_code = matches!(fault, Fault::LostBefore("apply"));
+            let activations = 1 + usize::from(lost_with_code);
+            assert_eq!(world.cloud.count(Operation::CreateActivation), activations, "{fault:?}");
+            let applied = world.machine("a").state().execs.iter().filter(|name| *name == "apply").count();
+            assert!(applied <= 2, "{fault:?}");
+            assert!(world.cloud.live_activations().is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_lost_while_it_registers_and_stays_away_is_in_doubt_and_not_unreachable() {
+    let world = patient(["a"]);
+    broken(&world, "a", &[Fault::LostAfter("apply")]);
+    let machine = world.machine("a").clone();
+    let gone = machine.clone();
+    tokio::spawn(async move {
+        // The host is lost in its first second.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        for _ in 0..3 {
+            let _ = gone.clone().with_fault(Fault::Unreachable);
+        }
+    });
+    let report = world.run().await;
+    let Outcome::Failed { step, why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!(*step, Step::Start, "the last step of the script");
+    assert_eq!(why, "connection refused (tried 3 times)");
+    assert!(machine.state().node.is_some(), "its node must not be taken for a stray");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_heal_is_tried_once() {
+    let world = patient(["a", "b", "c"]);
+    broken(&world, "a", &[Fault::Untrusted]);
+    broken(&world, "b", &[Fault::StepFails("install", "dpkg: error: No space left on device")]);
+    world.machine("c").state().held_by = Some("run 7 of bob".to_owned());
+    assert_eq!(outcomes(&world.run().await), ["failed"; 3]);
+    assert_eq!(retries(&world), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_waits_for_a_retry_keeps_nobody_from_their_turn() {
+    let mut world = patient(["a", "b"]);
+    world.concurrency = 1;
+    broken(&world, "a", &[Fault::Unreachable]);
+    assert_eq!(outcomes(&world.run().await), ["online", "online"]);
+    let begun = |event: &Event| match event {
+        Event::Step { host, step: Step::Connect } => Some(host.to_string()),
+        _ => None,
+    };
+    let order: Vec<_> = world.events().iter().filter_map(begun).collect();
+    assert_eq!(order, ["a", "b", "a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_and_the_hosts_limit_end_the_wait_for_a_retry() {
+    let world = patient(["a"]);
+    broken(&world, "a", &[Fault::Unreachable]);
+    let (sender, interrupts) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sender.send(()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let report = world.run_with(interrupts).await;
+    assert_eq!(outcomes(&report), ["unreachable"]);
+    assert!(report.interrupted);
+
+    let mut world = patient(["a"]);
+    world.edit = |host| (host.limits.retries, host.limits.host) = (2, Duration::from_secs(1));
+    broken(&world, "a", &[Fault::Unreachable]);
+    let report = world.run().await;
+    let Outcome::Failed { step, why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!(*step, Step::Retry);
+    assert!(why.contains("within its limit of 1s"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_planned_while_another_run_worked_on_the_host_is_planned_anew() {
+    let world = patient(["a"]);
+    broken(&world, "a", &[Fault::HeldBy("run 7 of bob@elsewhere")]);
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    let why = "another run is at work on it: run 7 of bob@elsewhere".to_owned();
+    assert_eq!(retries(&world), [(1, 2, why)]);
+    assert_eq!(world.machine("a").state().execs, ["probe", "upload", "apply", "probe", "apply", "probe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_hosts_than_allowed_are_sent_the_package_at_once() {
+    let mut world = patient(["a", "b", "c"]);
+    world.uploads = 1;
+    assert_eq!(outcomes(&world.run().await), ["online"; 3]);
+    let sent = |event: &Event| match event {
+        Event::Step { host, step: Step::Upload } => Some(format!("+{host}")),
+        Event::Done { host, action } if action.starts_with("send") => Some(format!("-{host}")),
+        _ => None,
+    };
+    let order: Vec<_> = world.events().iter().filter_map(sent).collect();
+    assert_eq!(order.len(), 6, "{order:?}");
+    for pair in order.chunks(2) {
+        assert_eq!(pair[0].replace('+', "-"), pair[1], "{order:?}");
+    }
+}
