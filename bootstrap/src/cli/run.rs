@@ -3,6 +3,7 @@
 mod backend;
 mod interrupts;
 pub(super) mod leave;
+mod login;
 mod sweep;
 
 use std::{
@@ -19,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::{
     backend::{Connections, Real, Stores},
     leave::Leavings,
+    login::LoginArgs,
 };
 use super::{
     OutputFormat,
@@ -34,7 +36,7 @@ use crate::{
     journal::Journal,
     report::{FleetReport, InventoryMark, json, table},
     selection::{InvalidShard, Selection, Shard, Term},
-    ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
+    ssh::SshConnector,
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, ControlPlane, Verifier},
 };
 
@@ -85,9 +87,8 @@ pub(super) struct Args {
     /// Only print what went wrong, and the result
     #[arg(short, long)]
     quiet: bool,
-    /// Read the passphrases of encrypted private keys from this file descriptor, one a line
-    #[arg(long, value_name = "N")]
-    passphrase_fd: Option<u32>,
+    #[command(flatten)]
+    login: LoginArgs,
     /// Put report.json, report.xml (JUnit), report.html, failed.toml and the logs into this directory
     /// [default: reports/RUN in the state directory, where the newest are kept]
     #[arg(long, value_name = "DIR")]
@@ -122,8 +123,9 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     };
     let mut inventory = load(file)?;
     let journal = open_journal(&args.places)?;
+    let all = inventory.hosts.clone();
     inventory.hosts = select(&args, &inventory, &journal)?;
-    let keys = load_keys(&inventory, args.passphrase_fd)?;
+    let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
@@ -135,7 +137,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, &inventory, keys, &planes, events.clone())?;
+    let run = prepare(&args, id, &inventory, (connector, hosts), &planes, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -207,7 +209,7 @@ fn prepare(
     args: &Args,
     id: RunId,
     inventory: &Inventory,
-    keys: KeyRing,
+    (connector, hosts): (SshConnector, Vec<Arc<HostSpec>>),
     planes: &Planes,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
@@ -225,8 +227,8 @@ fn prepare(
     Ok(Run {
         id,
         inventory: InventoryMark::of(inventory),
-        hosts: inventory.hosts.clone(),
-        connector: Connections(SshConnector::new(keys, HANDSHAKES)),
+        hosts,
+        connector: Connections(connector),
         sites,
         activations,
         claims: Claims::default(),
@@ -250,19 +252,6 @@ pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {
         eprintln!("{problems}");
         Failure::new(Exit::Inventory, format!("{} has {count} {plural}; nothing was done", path.display()))
     })
-}
-
-fn load_keys(inventory: &Inventory, descriptor: Option<u32>) -> Result<KeyRing, Failure> {
-    let mut source: Box<dyn PassphraseSource> = match descriptor {
-        Some(number) => Box::new(
-            FromDescriptor::read(number)
-                .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?,
-        ),
-        None => Box::new(FromTerminal),
-    };
-    let files = inventory.hosts.iter().flat_map(|host| &host.identities);
-    KeyRing::load(files, source.as_mut())
-        .map_err(|error: KeyError| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
 pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
