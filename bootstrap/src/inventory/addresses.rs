@@ -89,10 +89,12 @@ fn jump(text: &str) -> Result<JumpHost, Refusal> {
         Some((login, place)) => (Some(login), place),
         None => (None, text),
     };
-    // Two colons or more without brackets are an IPv6 address.
-    let (name, port) = match place.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
-        _ => (place, None),
+    let (name, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, "")) => (name, None),
+        Some((name, rest)) => (name, Some(rest.strip_prefix(':').unwrap_or("none"))),
+        // Two colons or more without brackets are an IPv6 address.
+        None if place.matches(':').count() > 1 => (place, None),
+        None => place.split_once(':').map_or((place, None), |(name, port)| (name, Some(port))),
     };
     let number = port.map(|port| port.parse().ok().filter(|port: &u16| *port > 0)).unwrap_or_default();
     if text.contains(',') || (port.is_some() && number.is_none()) {
