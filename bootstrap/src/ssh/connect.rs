@@ -131,12 +131,7 @@ impl SshConnector {
         let Login { peer, pace, .. } = login;
         let limit = pace.connect;
         let (mut stream, way) = match &login.via {
-            None => {
-                let opening = socket::open(peer, login.family, pace.attempts);
-                // Each try has the limit to itself.
-                let patience = limit.saturating_mul(pace.attempts);
-                (within(patience, peer, Phase::Connect, opening).await?, None)
-            }
+            None => (socket::open(peer, login.family, pace.attempts, limit).await?, None),
             Some(via) => {
                 let (stream, way) = self.through(via, peer, limit).await?;
                 (stream, Some(way))

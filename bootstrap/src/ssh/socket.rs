@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpStream, lookup_host},
     sync::oneshot,
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -35,17 +35,20 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
 
-/// Resolves the name and connects to whichever of its addresses answers first, several times if none does.
+/// Resolves the name and connects to whichever of its addresses answers first, several times if none does; each try may take
+/// as long as `limit`.
 pub(super) async fn open(
     peer: &Peer,
     family: AddressFamily,
     tries: u32,
+    limit: Duration,
 ) -> Result<Box<dyn Wire>, ConnectError> {
     let mut tries = tries;
     loop {
-        match open_once(peer, family).await {
+        let late = |_| ConnectError::TimedOut { peer: peer.clone(), phase: Phase::Connect, limit };
+        match timeout(limit, open_once(peer, family)).await.map_err(late).flatten() {
             Ok(stream) => return Ok(Box::new(stream)),
-            Err(ConnectError::Refused { .. } | ConnectError::Unreachable { .. }) if tries > 1 => {
+            Err(error) if tries > 1 && error.may_pass() => {
                 tries -= 1;
                 sleep(BETWEEN_TRIES).await;
             }

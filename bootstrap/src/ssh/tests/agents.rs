@@ -23,9 +23,10 @@ impl Agent {
             .stdout(Stdio::null())
             .spawn()
             .expect("the tests need ssh-agent: apt-get install openssh-client");
+        let agent = Self { process, directory };
         for _ in 0..600 {
             if tokio::net::UnixStream::connect(&socket).await.is_ok() {
-                return Self { process, directory };
+                return agent;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

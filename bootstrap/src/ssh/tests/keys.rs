@@ -2,6 +2,8 @@
 
 use std::{fs, io::Write, os::fd::AsRawFd, path::PathBuf};
 
+use secrecy::ExposeSecret;
+
 use super::*;
 use crate::ssh::{Fingerprint, FromDescriptor, KeyError};
 
@@ -12,9 +14,9 @@ fn make(directory: &Path, name: &str, options: &[&str], passphrase: &str) -> (Pa
     (directory.join(name), line.split_whitespace().nth(1).unwrap().to_owned())
 }
 
-fn load(file: &PathBuf, passphrases: Vec<&'static str>) -> Result<String, KeyError> {
+fn load(file: &Path, passphrases: Vec<&'static str>) -> Result<String, KeyError> {
     let mut host = HostSpec::for_test("lab", "dev");
-    host.identities = Some(vec![file.clone()]);
+    host.identities = Some(vec![file.to_owned()]);
     let hosts = [Arc::new(host)];
     let logins = Logins::find(&SshConfig::empty(nobody()), &hosts, &hosts);
     let ring = KeyRing::gather(&logins, Agents::default(), &mut Fixed(passphrases))?;
@@ -92,10 +94,12 @@ fn passphrases_come_from_a_descriptor_line_by_line() {
     let (one, one_print) = make(directory.path(), "one", &["-t", "ed25519"], "first one");
     let (two, two_print) = make(directory.path(), "two", &["-t", "ed25519"], "second");
     let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"first one\nsecond\n").unwrap();
+    writer.write_all(b"the password\nfirst one\nsecond\n").unwrap();
     drop(writer);
     let mut source = FromDescriptor::read(reader.as_raw_fd().try_into().unwrap()).unwrap();
     assert!(!format!("{source:?}").contains("second"));
+    // With a password, that is the first line, and no passphrase.
+    assert_eq!(source.password("").unwrap().unwrap().expose_secret(), "the password");
     let mut host = HostSpec::for_test("lab", "dev");
     host.identities = Some(vec![one.clone(), two.clone()]);
     let hosts = [Arc::new(host)];
