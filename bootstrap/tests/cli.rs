@@ -234,6 +234,28 @@ fn verbose_alone_asks_for_nothing() {
     assert!(stderr(&output).contains("--version"), "{output:?}");
 }
 
+#[test]
+fn the_ssh_configuration_that_is_named_is_followed_and_no_other() {
+    let home = Home::new();
+    nobody_home(&home);
+    home.write("ssh", "Host *\n  ProxyCommand nc %h %p\n");
+    let why = |configuration: &str| {
+        let output =
+            home.run(&["--inventory", "hosts.toml", "--output", "json", "--ssh-config", configuration]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["hosts"][0]["outcome"], "unreachable", "{report:#}");
+        (report["hosts"][0]["why"].to_string(), stderr(&output))
+    };
+    let (refused, said) = why("ssh");
+    assert!(refused.contains("ssh:2: `ProxyCommand`"), "{refused}");
+    assert_eq!(said.matches("`ProxyCommand` is not supported").count(), 1, "{said}");
+    let (unreached, said) = why("none");
+    assert!(!(unreached + &said).contains("ProxyCommand"));
+    let output = home.run(&["--inventory", "hosts.toml", "--ssh-config", "absent"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(stderr(&output).contains("absent does not exist"), "{output:?}");
+}
+
 /// An inventory whose only host is the machine that the tests run on.
 fn this_machine(home: &Home) {
     home.write(

@@ -3,6 +3,7 @@
 mod backend;
 mod interrupts;
 pub(super) mod leave;
+mod login;
 mod passwords;
 mod shards;
 mod sweep;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use self::{
     backend::{Connections, Real, Stores},
     leave::Leavings,
+    login::LoginArgs,
 };
 use super::{
     OutputFormat,
@@ -36,7 +38,6 @@ use crate::{
     journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{Selection, Shard, Term},
-    ssh::{FromDescriptor, FromTerminal, HANDSHAKES, KeyError, KeyRing, PassphraseSource, SshConnector},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Verifier},
 };
 
@@ -87,9 +88,8 @@ pub(super) struct Args {
     /// Only print what went wrong, and the result
     #[arg(short, long)]
     quiet: bool,
-    /// Read the passphrases of encrypted private keys from this file descriptor, one a line
-    #[arg(long, value_name = "N")]
-    passphrase_fd: Option<u32>,
+    #[command(flatten)]
+    login: LoginArgs,
     /// Read the password for sudo from this file descriptor instead of asking for it: one line, or a line `PROMPT=PASSWORD`
     /// for each `become_prompt` of the inventory
     #[arg(long, value_name = "N")]
@@ -118,11 +118,12 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let id = RunId::new(Timestamp::now());
     let shard = shards::meant(args.shard)?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
+    let all = inventory.hosts.clone();
     inventory.hosts = select(&args, shard, &inventory, &journal)?;
-    let keys = load_keys(&inventory, args.passphrase_fd)?;
-    let connector = Arc::new(Connections(SshConnector::new(keys, HANDSHAKES)));
-    let passwords = passwords::collect(&connector, &inventory.hosts, &args).await?;
-    let reached = (connector, passwords);
+    let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
+    let connector = Arc::new(Connections(connector));
+    let passwords = passwords::collect(&connector, &hosts, &args).await?;
+    let reached = Reached { hosts, connector, passwords };
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
@@ -198,12 +199,19 @@ fn select(
     Ok(hosts)
 }
 
+/// The hosts of a run, and how they are reached.
+struct Reached {
+    hosts: Vec<Arc<HostSpec>>,
+    connector: Arc<Connections>,
+    passwords: Passwords,
+}
+
 /// Everything that can keep a run from starting happens here, before its first event.
 fn prepare(
     args: &Args,
     id: RunId,
     (inventory, mark): (&Inventory, InventoryMark),
-    (connector, passwords): (Arc<Connections>, Passwords),
+    Reached { hosts, connector, passwords }: Reached,
     planes: &Planes,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
@@ -221,7 +229,7 @@ fn prepare(
     Ok(Run {
         id,
         inventory: mark,
-        hosts: inventory.hosts.clone(),
+        hosts,
         connector,
         passwords,
         sites,
@@ -255,19 +263,6 @@ pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {
         eprintln!("{problems}");
         Failure::new(Exit::Inventory, format!("{} has {count} {plural}; nothing was done", path.display()))
     })
-}
-
-fn load_keys(inventory: &Inventory, descriptor: Option<u32>) -> Result<KeyRing, Failure> {
-    let mut source: Box<dyn PassphraseSource> = match descriptor {
-        Some(number) => Box::new(
-            FromDescriptor::read(number)
-                .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?,
-        ),
-        None => Box::new(FromTerminal),
-    };
-    let files = inventory.hosts.iter().flat_map(|host| &host.identities);
-    KeyRing::load(files, source.as_mut())
-        .map_err(|error: KeyError| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
 pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {

@@ -69,7 +69,8 @@ async fn who_needs_one<C: Connect>(
 ) -> Vec<Arc<HostSpec>> {
     let turns = Arc::new(Semaphore::new(at_once.max(1)));
     let mut looking = JoinSet::new();
-    let by_sudo = |host: &HostSpec| host.escalation == Escalation::Sudo && host.user != "root";
+    let by_sudo =
+        |host: &HostSpec| host.escalation == Escalation::Sudo && host.user.as_deref() != Some("root");
     for (index, host) in hosts.iter().enumerate().filter(|(_, host)| by_sudo(host)) {
         let (connector, host, turns) = (connector.clone(), host.clone(), turns.clone());
         looking.spawn(async move {

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
 use super::{
-    model::HostKeyPolicy,
-    problems::did_you_mean,
+    model::{HostKeyPolicy, JumpHost},
+    problems::{Findings, did_you_mean},
     ranges::is_bracketed_ipv6,
+    spans::Strings,
     terms::{Refusal, refuse},
 };
 
@@ -69,6 +70,41 @@ pub(super) fn user(text: &str) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// Hosts on the way, or "none".
+pub(super) fn jumps(texts: &Strings, findings: &mut Findings<'_>) -> Vec<JumpHost> {
+    if let [only] = texts.items.as_slice()
+        && only.value == "none"
+    {
+        return Vec::new();
+    }
+    let read = texts.items.iter().filter_map(|text| findings.accept(text.span, jump(&text.value)));
+    read.collect()
+}
+
+/// `user@host:port`, user and port being optional.
+fn jump(text: &str) -> Result<JumpHost, Refusal> {
+    let (login, place) = match text.rsplit_once('@') {
+        Some((login, place)) => (Some(login), place),
+        None => (None, text),
+    };
+    let (name, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, "")) => (name, None),
+        Some((name, rest)) => (name, Some(rest.strip_prefix(':').unwrap_or("none"))),
+        // Two colons or more without brackets are an IPv6 address.
+        None if place.matches(':').count() > 1 => (place, None),
+        None => place.split_once(':').map_or((place, None), |(name, port)| (name, Some(port))),
+    };
+    let number = port.map(|port| port.parse().ok().filter(|port: &u16| *port > 0)).unwrap_or_default();
+    if text.contains(',') || (port.is_some() && number.is_none()) {
+        let hint = "write `host`, `user@host` or `user@host:port`, IPv6 as `[fd00::1]:22`; several as a list; or \"none\"";
+        return refuse(format!("{text:?} is no jump host"), hint);
+    }
+    if let Some(login) = login {
+        user(login)?;
+    }
+    Ok(JumpHost { user: login.map(str::to_owned), name: address(name)?, port: number })
 }
 
 /// "strict", "accept-new" or a fingerprint.
@@ -148,6 +184,24 @@ mod tests {
             "1.2.3.4.5",
         ] {
             assert!(address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn jump_hosts_are_written_as_for_ssh() {
+        for (text, user, name, port) in [
+            ("gate", None, "gate", None),
+            ("admin@gate.lab:2222", Some("admin"), "gate.lab", Some(2222)),
+            ("[fd00::1]:22", None, "fd00::1", Some(22)),
+            ("me@fe80::1%eth0", Some("me"), "fe80::1%eth0", None),
+            ("a@b@10.0.0.1", Some("a@b"), "10.0.0.1", None),
+        ] {
+            let expected = JumpHost { user: user.map(str::to_owned), name: name.to_owned(), port };
+            assert_eq!(jump(text), Ok(expected.clone()), "{text}");
+            assert_eq!(jump(&expected.to_string()), Ok(expected), "{text}");
+        }
+        for text in ["", "gate:", "gate:0", "gate:ssh", "a,b", "@gate", "me@", "ssh://gate", "[fd00::1]22"] {
+            assert!(jump(text).is_err(), "{text}");
         }
     }
 

@@ -8,9 +8,8 @@ use std::{
 };
 
 use super::{
-    files::Base,
     model::{
-        ActivationSource, Connection, Environment, HostKeyPolicy, HostName, HostSpec, Inventory, PackageWish,
+        ActivationSource, Connection, Environment, HostName, HostSpec, Inventory, JumpHost, PackageWish,
         Tags, TextSource, VerifyWish,
     },
     show::{duration, escalation_text, host_key_text},
@@ -27,20 +26,17 @@ type Settings = Vec<(&'static str, String)>;
 
 impl Inventory {
     /// The hosts that have remarks as an inventory, which can be read from anywhere on this machine: paths are absolute,
-    /// and nothing is taken over from groups any more. `head` and the remarks become comments. `base` is what the
-    /// inventory was read with.
+    /// and nothing is taken over from groups any more. `head` and the remarks become comments.
     pub fn excerpt(
         &self,
-        base: &Base,
         head: &[String],
         remarks: &BTreeMap<&HostName, Vec<String>>,
     ) -> Result<String, NotUtf8> {
         let hosts: Vec<&HostSpec> =
             self.hosts.iter().map(AsRef::as_ref).filter(|host| remarks.contains_key(&host.name)).collect();
-        let usual_known_hosts = base.default_known_hosts();
-        let settings: Vec<Settings> =
-            hosts.iter().map(|host| settings(host, &usual_known_hosts)).collect::<Result<_, _>>()?;
-        let shared = shared(&settings);
+        let settings: Vec<Settings> = hosts.iter().map(|host| settings(host)).collect::<Result<_, _>>()?;
+        let by_ssh = hosts.iter().filter(|host| host.connection == Connection::Ssh).count();
+        let shared = shared(&settings, by_ssh);
         let mut text = String::new();
         comments(&mut text, head);
         text.push_str("\n[defaults]\n");
@@ -68,7 +64,7 @@ impl Inventory {
 }
 
 /// What `[defaults]` may say as well. Taken apart in full: a setting that is added must not be forgotten here.
-fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, NotUtf8> {
+fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
     let HostSpec {
         name: _,
         position: _,
@@ -77,6 +73,8 @@ fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, 
         port,
         user,
         identities,
+        jump,
+        password,
         escalation,
         become_prompt,
         environment: _,
@@ -88,23 +86,27 @@ fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, 
     } = host;
     let mut settings = Vec::new();
     if *connection == Connection::Ssh {
-        settings.push(("user", quoted(user)));
-        settings.push(("port", port.to_string()));
-        settings.push(("identity", paths(identities)?));
-        let host_key: &HostKeyPolicy = host_key;
-        settings.push(("host_key", quoted(host_key_text(host_key))));
-        // Those need not be there; those that are named must.
-        if known_hosts != usual_known_hosts && !known_hosts.is_empty() {
+        // What is not said stays unsaid: the SSH configuration may say it.
+        settings.extend(user.as_ref().map(|user| ("user", quoted(user))));
+        settings.extend(port.map(|port| ("port", port.to_string())));
+        if let Some(identities) = identities {
+            settings.push(("identity", paths(identities)?));
+        }
+        settings.extend(jump.as_ref().map(|jump| ("jump", jump_text(jump))));
+        if *password {
+            settings.push(("ssh_password", quoted("ask")));
+        }
+        settings.extend(host_key.as_ref().map(|policy| ("host_key", quoted(host_key_text(policy)))));
+        if let Some(known_hosts) = known_hosts {
             settings.push(("known_hosts", paths(known_hosts)?));
         }
+        settings.extend(limits.connect.map(|limit| ("limits.connect", quoted(&duration(limit)))));
     }
     settings.push(("become", quoted(escalation_text(*escalation))));
     if let Some(words) = become_prompt {
         settings.push(("become_prompt", quoted(words)));
     }
-    for (key, limit) in
-        [("limits.connect", limits.connect), ("limits.command", limits.command), ("limits.host", limits.host)]
-    {
+    for (key, limit) in [("limits.command", limits.command), ("limits.host", limits.host)] {
         settings.push((key, quoted(&duration(limit))));
     }
     settings.push(("limits.retries", limits.retries.to_string()));
@@ -112,16 +114,15 @@ fn settings(host: &HostSpec, usual_known_hosts: &[PathBuf]) -> Result<Settings, 
 }
 
 /// What all say alike who say it, if there are several.
-fn shared(all: &[Settings]) -> Settings {
+fn shared(all: &[Settings], by_ssh: usize) -> Settings {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (key, value) in all.iter().flatten() {
         values.entry(key).or_default().insert(value);
     }
     // One host without the key, and it would get what was not meant for it.
     let everywhere = |key: &str| all.iter().filter(|own| own.iter().any(|(known, _)| *known == key)).count();
-    let ssh = everywhere("user");
     let is_shared = |(key, _): &&(&'static str, String)| {
-        values.get(key).is_some_and(|values| values.len() == 1) && everywhere(key) >= ssh
+        values.get(key).is_some_and(|values| values.len() == 1) && everywhere(key) >= by_ssh
     };
     let longest = all.iter().max_by_key(|settings| settings.len()).filter(|_| all.len() > 1);
     longest.into_iter().flatten().filter(is_shared).cloned().collect()
@@ -226,6 +227,11 @@ fn write_tags<'t>(text: &mut String, tags: impl Iterator<Item = (&'t String, &'t
     for (key, value) in &tags {
         line(text, &format!("tags.{}", quoted(key)), &quoted(value));
     }
+}
+
+fn jump_text(jump: &[JumpHost]) -> String {
+    let hosts: Vec<_> = jump.iter().map(|host| quoted(&host.to_string())).collect();
+    if hosts.is_empty() { quoted("none") } else { format!("[{}]", hosts.join(", ")) }
 }
 
 fn comments(text: &mut String, lines: &[String]) {

@@ -98,12 +98,6 @@ impl Base {
         paths
     }
 
-    /// `known_hosts` where nothing is said; these need not be there.
-    pub(super) fn default_known_hosts(&self) -> Vec<PathBuf> {
-        let own = self.home.as_ref().map(|home| home.join(".ssh/known_hosts"));
-        own.into_iter().chain([PathBuf::from("/etc/ssh/ssh_known_hosts")]).collect()
-    }
-
     /// A package's source: a URL as it is; a path, resolved, to what must be there.
     pub(super) fn package_source(&self, text: &At<String>, findings: &mut Findings<'_>) -> Option<String> {
         // AWS's own bucket: `aws`, `aws:stable`, `aws:3.3.987.0`.

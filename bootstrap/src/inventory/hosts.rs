@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     environments::Environments,
-    model::{Environment, Escalation, GroupName, HostKeyPolicy, HostName, HostSpec, Limits},
+    model::{Connection, Environment, Escalation, GroupName, HostName, HostSpec, Limits, LoginPassword},
     problems::Findings,
     roster::{Draft, Roster},
-    routes::{Place, Route, Unique},
+    routes::{Place, Unique},
     settings::{Conflict, GroupLayer, Layers, Settings},
     spans::{At, Table},
     tags::{self, MOST_TAGS},
 };
 
-const CONNECT: Duration = Duration::from_secs(15);
 const COMMAND: Duration = Duration::from_mins(10);
 const HOST: Duration = Duration::from_mins(30);
 const RETRIES: u32 = 2;
@@ -48,9 +47,9 @@ pub(super) fn build(
         };
         let place = Place::of(draft, &mut layers, findings);
         unique.check(&place, draft, findings);
-        let route = Route::to(&place, draft, &mut layers, sources.operator, findings);
         let position = hosts.len() + 1;
-        hosts.extend(host(draft, position, route, &mut layers, sources.environments, findings).map(Arc::new));
+        let local = (place == Place::Local).then_some(sources.operator);
+        hosts.extend(host(draft, position, local, &mut layers, sources.environments, findings).map(Arc::new));
         for conflict in layers.conflicts {
             if conflicts.insert((conflict.key.to_owned(), conflict.groups, conflict.span)) {
                 report_conflict(conflict, &draft.name, findings);
@@ -63,15 +62,13 @@ pub(super) fn build(
 fn host<'s>(
     draft: &Draft<'_>,
     position: usize,
-    route: Option<Route>,
+    local: Option<&str>,
     layers: &mut Layers<'s>,
     environments: &'s Environments<'s>,
     findings: &mut Findings<'_>,
 ) -> Option<HostSpec> {
     let limits = Limits {
-        connect: layers
-            .pick("limits.connect", |settings| settings.connect.as_ref())
-            .map_or(CONNECT, |limit| limit.value),
+        connect: layers.pick("limits.connect", |settings| settings.connect.as_ref()).map(|limit| limit.value),
         command: layers
             .pick("limits.command", |settings| settings.command.as_ref())
             .map_or(COMMAND, |limit| limit.value),
@@ -82,25 +79,31 @@ fn host<'s>(
     };
     let escalation = layers.pick("become", |settings| settings.escalation.as_ref());
     let become_prompt = layers.pick("become_prompt", |settings| settings.become_prompt.as_ref());
+    let port = layers.pick("port", |settings| settings.port.as_ref());
+    let user = layers.pick("user", |settings| settings.user.as_ref());
+    let identities = layers.pick("identity", |settings| settings.identities.as_ref());
+    let jump = layers.pick("jump", |settings| settings.jump.as_ref());
+    let password = layers.pick("ssh_password", |settings| settings.password.as_ref());
     let host_key = layers.pick("host_key", |settings| settings.host_key.as_ref());
     let known_hosts = layers.pick("known_hosts", |settings| settings.known_hosts.as_ref());
     let (environment, of_environment) = environment(draft, layers, environments, findings)?;
-    let Route { connection, address, port, user, identities } = route?;
     let host = HostSpec {
         name: HostName(draft.name.clone()),
         position,
-        connection,
-        address,
-        port,
-        user,
-        identities,
+        connection: if local.is_some() { Connection::Local } else { Connection::Ssh },
+        address: if local.is_some() { "localhost".to_owned() } else { draft.address.clone() },
+        port: port.map(|port| port.value),
+        user: local.map(str::to_owned).or_else(|| user.map(|user| user.value.clone())),
+        identities: identities.filter(|_| local.is_none()).map(|files| files.value.clone()),
+        jump: jump.map(|jump| jump.value.clone()),
+        password: password.is_some_and(|password| password.value == LoginPassword::Ask),
         escalation: escalation.map_or(Escalation::Sudo, |escalation| escalation.value),
         become_prompt: become_prompt.map(|words| words.value.clone()),
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),
         tags: layers.tags(of_environment),
-        host_key: host_key.map_or(HostKeyPolicy::Strict, |policy| policy.value.clone()),
-        known_hosts: known_hosts.map(|paths| paths.value.clone()).unwrap_or_default(),
+        host_key: host_key.map(|policy| policy.value.clone()),
+        known_hosts: known_hosts.map(|paths| paths.value.clone()),
         limits,
     };
     check_tags(&host, draft.origin, findings);

@@ -110,11 +110,7 @@ fn give_meaning(
     base: &Base,
     findings: &mut Findings<'_>,
 ) -> Option<Inventory> {
-    let mut defaults = Settings::read(raw.defaults.settings(), base, findings);
-    if defaults.known_hosts.is_none() {
-        let span = spans::Span { start: 0, end: 0 };
-        defaults.known_hosts = Some(spans::At { value: base.default_known_hosts(), span });
-    }
+    let defaults = Settings::read(raw.defaults.settings(), base, findings);
     let run_within = raw.defaults.run_within.as_ref();
     let run_within = run_within.and_then(|text| findings.accept(text.span, terms::duration(&text.value)));
     let concurrency =

@@ -98,12 +98,16 @@ pub struct HostSpec {
     pub connection: Connection,
     /// DNS name or IP address to connect to; `localhost` for the local host.
     pub address: String,
-    /// SSH port.
-    pub port: u16,
-    /// Login user; for the local host, who runs this program.
-    pub user: String,
-    /// Private key files, tried in order; they exist and were readable when the inventory was read.
-    pub identities: Vec<PathBuf>,
+    /// SSH port, if the inventory says it. What it does not say of SSH, the SSH configuration may.
+    pub port: Option<u16>,
+    /// Login user, if the inventory says it; for the local host, who runs this program.
+    pub user: Option<String>,
+    /// Private key files, tried in order, if the inventory names them; they exist and were readable when it was read.
+    pub identities: Option<Vec<PathBuf>>,
+    /// The hosts on the way to it, if the inventory says so; the first is connected to first, and there may be none.
+    pub jump: Option<Vec<JumpHost>>,
+    /// Whether the password that the operator is asked for is good for logging in.
+    pub password: bool,
     /// How the login user becomes root.
     pub escalation: Escalation,
     /// What the prompt for sudo's password names; hosts that have it in common share the password.
@@ -114,10 +118,10 @@ pub struct HostSpec {
     pub groups: Vec<GroupName>,
     /// Tags of the managed node: defaults, environment, groups and host, the later ones winning.
     pub tags: Tags,
-    /// What counts as the right host key.
-    pub host_key: HostKeyPolicy,
-    /// `known_hosts` files to read, in order; an `accept-new` key is appended to the first.
-    pub known_hosts: Vec<PathBuf>,
+    /// What counts as the right host key, if the inventory says it.
+    pub host_key: Option<HostKeyPolicy>,
+    /// `known_hosts` files to read, in order, if the inventory names them; an `accept-new` key is appended to the first.
+    pub known_hosts: Option<Vec<PathBuf>>,
     /// Time limits.
     pub limits: Limits,
 }
@@ -130,6 +134,42 @@ pub enum Connection {
     Ssh,
     /// It is the machine that this program runs on.
     Local,
+}
+
+/// A host that others are reached through (`jump` in the file).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JumpHost {
+    /// Login user, if one is written before it.
+    pub user: Option<String>,
+    /// The name of a host of the inventory; else what `ssh` would be given.
+    pub name: String,
+    /// SSH port, if one is written behind it.
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for JumpHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, name, port } = self;
+        if let Some(user) = user {
+            write!(f, "{user}@")?;
+        }
+        match port {
+            Some(port) if name.contains(':') => write!(f, "[{name}]:{port}"),
+            Some(port) => write!(f, "{name}:{port}"),
+            None if name.contains(':') => write!(f, "[{name}]"),
+            None => f.write_str(name),
+        }
+    }
+}
+
+/// Where the password for logging in comes from (`ssh_password` in the file); it is never written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginPassword {
+    /// The operator is asked once, before anything is done.
+    Ask,
+    /// Nowhere: keys only.
+    None,
 }
 
 /// How the login user becomes root (`become` in the file).
@@ -169,8 +209,8 @@ pub enum HostKeyPolicy {
 /// Time limits of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// TCP connect, SSH handshake and authentication, each.
-    pub connect: Duration,
+    /// TCP connect, SSH handshake and authentication, each; if the inventory says it.
+    pub connect: Option<Duration>,
     /// One action on the host (an install, a registration, an upload).
     pub command: Duration,
     /// Everything on the host, the wait for Online apart.
@@ -323,18 +363,20 @@ impl HostSpec {
             position: 1,
             connection: Connection::Ssh,
             address: "127.0.0.1".to_owned(),
-            port: 22,
-            user: "admin".to_owned(),
-            identities: Vec::new(),
+            port: None,
+            user: Some("admin".to_owned()),
+            identities: None,
+            jump: None,
+            password: false,
             escalation: Escalation::Sudo,
             become_prompt: None,
             environment: Arc::new(environment),
             groups: Vec::new(),
             tags: Tags::new(),
-            host_key: HostKeyPolicy::Strict,
-            known_hosts: Vec::new(),
+            host_key: None,
+            known_hosts: None,
             limits: Limits {
-                connect: Duration::from_secs(15),
+                connect: None,
                 command: Duration::from_mins(10),
                 host: Duration::from_mins(30),
                 retries: 0,

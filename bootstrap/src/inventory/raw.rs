@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    model::{Connection, Escalation, VerifyWish},
+    model::{Connection, Escalation, LoginPassword, VerifyWish},
     spans::{At, Strings, Table},
 };
 
@@ -40,14 +40,22 @@ macro_rules! with_settings {
             /// How a host is reached: "ssh" (the default), or "local" for the machine that bootstrap itself runs on; at
             /// most one host is local, and what is said of SSH is not for it.
             pub(super) connection: Option<At<Connection>>,
-            /// Login user.
+            /// Login user. If nothing says otherwise, `User` of the SSH configuration, else who runs bootstrap.
             pub(super) user: Option<At<String>>,
-            /// SSH port; 22 if nothing says otherwise.
+            /// SSH port. If nothing says otherwise, `Port` of the SSH configuration, else 22.
             #[schemars(range(min = 1, max = 65535))]
             pub(super) port: Option<At<u16>>,
             /// Private key file, or a list of them in the order to try. `~` is the home directory; relative paths
-            /// start at the inventory's directory.
+            /// start at the inventory's directory. If nothing says otherwise, `IdentityFile` of the SSH configuration, else
+            /// `~/.ssh/id_rsa`, `id_ecdsa` and `id_ed25519`; keys of an SSH agent are tried too.
             pub(super) identity: Option<Strings>,
+            /// Host on the way, or a list of them, the first connected to first: the name of a host of this inventory, or
+            /// `user@host:port` as `ssh -J` takes it; "none" for a straight way. If nothing says otherwise, `ProxyJump` of
+            /// the SSH configuration.
+            pub(super) jump: Option<Strings>,
+            /// "ask": where keys do not do, a password does that you are asked for once, before anything is done. "none"
+            /// (the default): keys only.
+            pub(super) ssh_password: Option<At<LoginPassword>>,
             /// How the login user becomes root; "sudo" if nothing says otherwise. "doas" works without a password only.
             pub(super) r#become: Option<At<Escalation>>,
             /// Whose password sudo asks for, in words for the prompt: hosts with the same words share one, and are asked for
@@ -57,9 +65,11 @@ macro_rules! with_settings {
             /// Name of an environment. May be left out if there is exactly one.
             pub(super) environment: Option<At<String>>,
             /// Which host key is right: "strict" (only one in `known_hosts`; the default), "accept-new" (a host without
-            /// an entry is trusted once and recorded), or "SHA256:..." as `ssh-keygen -l` prints it.
+            /// an entry is trusted once and recorded), or "SHA256:..." as `ssh-keygen -l` prints it. If nothing says
+            /// otherwise, `StrictHostKeyChecking` of the SSH configuration.
             pub(super) host_key: Option<At<String>>,
-            /// `known_hosts` file, or a list of them; "accept-new" writes to the first. Default:
+            /// `known_hosts` file, or a list of them; "accept-new" writes to the first. If nothing says otherwise,
+            /// `UserKnownHostsFile` and `GlobalKnownHostsFile` of the SSH configuration, else
             /// `["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"]`.
             pub(super) known_hosts: Option<Strings>,
             /// Tags of the managed node: at most 47, keys up to 128 and values up to 256 characters. `Name`, `aws:*` and
@@ -78,6 +88,8 @@ macro_rules! with_settings {
                     user: self.user.as_ref(),
                     port: self.port.as_ref(),
                     identity: self.identity.as_ref(),
+                    jump: self.jump.as_ref(),
+                    ssh_password: self.ssh_password.as_ref(),
                     r#become: self.r#become.as_ref(),
                     become_prompt: self.become_prompt.as_ref(),
                     environment: self.environment.as_ref(),
@@ -136,6 +148,8 @@ pub(super) struct RawSettings<'a> {
     pub(super) user: Option<&'a At<String>>,
     pub(super) port: Option<&'a At<u16>>,
     pub(super) identity: Option<&'a Strings>,
+    pub(super) jump: Option<&'a Strings>,
+    pub(super) ssh_password: Option<&'a At<LoginPassword>>,
     pub(super) r#become: Option<&'a At<Escalation>>,
     pub(super) become_prompt: Option<&'a At<String>>,
     pub(super) environment: Option<&'a At<String>>,

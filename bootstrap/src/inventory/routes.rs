@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
-    path::PathBuf,
 };
 
 use super::{
@@ -20,7 +19,8 @@ const SSH_PORT: u16 = 22;
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
-    /// Where its SSH server listens; in one spelling per address, as far as that can be told without asking DNS.
+    /// Where its SSH server listens; in one spelling per address, as far as that can be told without asking DNS or the
+    /// SSH configuration.
     Ssh(String, u16),
     /// Here.
     Local,
@@ -59,61 +59,6 @@ fn connection(draft: &Draft<'_>, layers: &mut Layers<'_>, findings: &mut Finding
         }
     }
     said.value
-}
-
-/// How a host is reached, and as whom.
-#[derive(Debug)]
-pub(super) struct Route {
-    pub(super) connection: Connection,
-    pub(super) address: String,
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) identities: Vec<PathBuf>,
-}
-
-impl Route {
-    /// The way to a place; reports what is missing for it.
-    pub(super) fn to(
-        place: &Place,
-        draft: &Draft<'_>,
-        layers: &mut Layers<'_>,
-        operator: &str,
-        findings: &mut Findings<'_>,
-    ) -> Option<Self> {
-        let &Place::Ssh(_, port) = place else {
-            return Some(Self {
-                connection: Connection::Local,
-                address: "localhost".to_owned(),
-                port: SSH_PORT,
-                user: operator.to_owned(),
-                identities: Vec::new(),
-            });
-        };
-        let mut lacks = |key: &str, hint: &str| {
-            if !findings.is_doubtful(key) {
-                let what = format!("host `{}` has no `{key}`", draft.origin.value);
-                findings.add(draft.origin.span, what, hint);
-            }
-        };
-        let user = layers.pick("user", |settings| settings.user.as_ref());
-        if user.is_none() {
-            lacks("user", "add `user` to [defaults], to one of its groups, or to the host");
-        }
-        let identities = layers.pick("identity", |settings| settings.identities.as_ref());
-        if identities.is_none() {
-            lacks(
-                "identity",
-                "add `identity`, the private key's file, to [defaults], to one of its groups, or to the host",
-            );
-        }
-        Some(Self {
-            connection: Connection::Ssh,
-            address: draft.address.clone(),
-            port,
-            user: user?.value.clone(),
-            identities: identities?.value.clone(),
-        })
-    }
 }
 
 /// The places that are taken.

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     addresses,
     files::Base,
-    model::{Connection, Escalation, HostKeyPolicy},
+    model::{Connection, Escalation, HostKeyPolicy, JumpHost, LoginPassword},
     problems::Findings,
     raw::RawSettings,
     spans::{At, Span, Table},
@@ -20,6 +20,8 @@ pub(super) struct Settings<'r> {
     pub(super) user: Option<At<String>>,
     pub(super) port: Option<At<u16>>,
     pub(super) identities: Option<At<Vec<PathBuf>>>,
+    pub(super) jump: Option<At<Vec<JumpHost>>>,
+    pub(super) password: Option<At<LoginPassword>>,
     pub(super) escalation: Option<At<Escalation>>,
     pub(super) become_prompt: Option<At<String>>,
     pub(super) environment: Option<At<String>>,
@@ -61,6 +63,8 @@ impl<'r> Settings<'r> {
             identities: raw
                 .identity
                 .map(|texts| At { value: base.identities(texts, findings), span: texts.span }),
+            jump: raw.jump.map(|texts| At { value: addresses::jumps(texts, findings), span: texts.span }),
+            password: raw.ssh_password.cloned(),
             escalation: raw.r#become.cloned(),
             become_prompt: raw.become_prompt.cloned(),
             environment: raw.environment.cloned(),
@@ -83,9 +87,10 @@ impl Settings<'_> {
             ("port", self.port.as_ref().map(|value| value.span)),
             ("user", self.user.as_ref().map(|value| value.span)),
             ("identity", self.identities.as_ref().map(|value| value.span)),
+            ("jump", self.jump.as_ref().map(|value| value.span)),
+            ("ssh_password", self.password.as_ref().map(|value| value.span)),
             ("host_key", self.host_key.as_ref().map(|value| value.span)),
-            // The default has no place in the file.
-            ("known_hosts", self.known_hosts.as_ref().map(|value| value.span).filter(|span| span.end > 0)),
+            ("known_hosts", self.known_hosts.as_ref().map(|value| value.span)),
         ];
         all.into_iter().filter_map(|(key, span)| Some((key, span?)))
     }

@@ -10,7 +10,8 @@ use jiff::fmt::friendly::SpanPrinter;
 use serde_json::{Value, json};
 
 use super::model::{
-    ActivationSource, Connection, Environment, Escalation, HostKeyPolicy, HostSpec, Inventory, TextSource,
+    ActivationSource, Connection, Environment, Escalation, HostKeyPolicy, HostSpec, Inventory, JumpHost,
+    TextSource,
 };
 
 impl Inventory {
@@ -53,7 +54,7 @@ impl Inventory {
                 escalation_text(host.escalation).to_owned(),
                 host.environment.name.to_string(),
                 list(host.groups.iter().map(ToString::to_string)),
-                by_ssh(host).map_or("-", |host| host_key_text(&host.host_key)).to_owned(),
+                by_ssh(host).and_then(|host| host.host_key.as_ref()).map_or("-", host_key_text).to_owned(),
                 host.environment.instance_name.render(host),
                 list(host.tags.iter().map(|(key, value)| format!("{key}={value}"))),
             ]);
@@ -107,10 +108,12 @@ fn by_ssh(host: &HostSpec) -> Option<&HostSpec> {
 }
 
 fn login_text(host: &HostSpec) -> String {
-    match (host.connection, host.address.contains(':')) {
-        (Connection::Local, _) => "local".to_owned(),
-        (Connection::Ssh, true) => format!("{}@[{}]:{}", host.user, host.address, host.port),
-        (Connection::Ssh, false) => format!("{}@{}:{}", host.user, host.address, host.port),
+    match host.connection {
+        Connection::Local => "local".to_owned(),
+        // Written as a jump host is: the parts that are said.
+        Connection::Ssh => {
+            JumpHost { user: host.user.clone(), name: host.address.clone(), port: host.port }.to_string()
+        }
     }
 }
 
@@ -175,19 +178,23 @@ fn host_json(host: &HostSpec) -> Value {
         "name": host.name,
         "connection": host.connection,
         "address": ssh.map(|host| &host.address),
-        "port": ssh.map(|host| host.port),
-        "user": ssh.map(|host| &host.user),
-        "identity": all_shown(&host.identities),
+        "port": ssh.and_then(|host| host.port),
+        "user": ssh.and_then(|host| host.user.as_ref()),
+        "identity": host.identities.as_deref().map(all_shown),
+        "jump": ssh.and_then(|host| host.jump.as_ref()).map(|jump| {
+            jump.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }),
+        "ssh_password": ssh.map(|host| if host.password { "ask" } else { "none" }),
         "become": host.escalation,
         "become_prompt": host.become_prompt,
         "environment": host.environment.name,
         "groups": host.groups,
         "instance_name": host.environment.instance_name.render(host),
         "tags": host.tags,
-        "host_key": ssh.map(|host| host_key_text(&host.host_key)),
-        "known_hosts": ssh.map(|host| all_shown(&host.known_hosts)).unwrap_or_default(),
+        "host_key": ssh.and_then(|host| host.host_key.as_ref()).map(host_key_text),
+        "known_hosts": ssh.and_then(|host| host.known_hosts.as_deref()).map(all_shown),
         "limits": {
-            "connect": duration(host.limits.connect),
+            "connect": host.limits.connect.map(duration),
             "command": duration(host.limits.command),
             "host": duration(host.limits.host),
             "retries": host.limits.retries,

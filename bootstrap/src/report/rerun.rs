@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{FleetReport, words::Trouble};
 use crate::{
     display::plural,
-    inventory::{Base, Inventory, NotUtf8},
+    inventory::{Inventory, NotUtf8},
 };
 
 /// Its name in the directory of a report.
@@ -36,13 +36,13 @@ pub fn render(report: &FleetReport, inventory: &Inventory) -> Result<Option<Stri
         format!("with every setting they have in {}.", report.inventory.path.display()),
         format!("Run them again: bootstrap --inventory {FAILED}"),
     ];
-    inventory.excerpt(&Base::of(&inventory.path), &head, &remarks).map(Some)
+    inventory.excerpt(&head, &remarks).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::table::sample;
+    use crate::{inventory::Base, report::table::sample};
 
     fn inventory(names: &str) -> Inventory {
         let text = format!(

@@ -4,14 +4,13 @@
 
 use std::{
     borrow::Cow,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use russh::{
-    Error, Preferred, SshId, cipher,
+    Error, Limits, Preferred, SshId, cipher,
     client::{Config, DisconnectReason, Handler},
+    compression::{NONE, ZLIB, ZLIB_LEGACY},
     keys::{Algorithm, PublicKey, PublicKeyOrCertificate},
 };
 use tokio::task::spawn_blocking;
@@ -19,17 +18,23 @@ use tokio::task::spawn_blocking;
 use super::{
     error::{ConnectError, Peer},
     fingerprint::Fingerprint,
-    known_hosts::{KnownHosts, Standing},
+    known_hosts::{KnownHosts, KnownHostsError, Standing, Vouching},
+    login::{Login, Pace, Trust},
 };
-use crate::inventory::{HostKeyPolicy, HostSpec};
+use crate::inventory::HostKeyPolicy;
 
-/// A silent connection is asked for a sign of life this often; home routers forget one after minutes.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Signs of life that may be missing before the host counts as gone.
-const KEEPALIVES_MISSED: usize = 3;
+/// The host key algorithms that a server is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct HostKeys {
+    /// In order of preference.
+    pub(super) order: Vec<Algorithm>,
+    /// Whether certificates are asked for before plain keys: some authority is known that may vouch for the host.
+    pub(super) certified: bool,
+}
 
-/// The one configuration of all connections, apart from the order of host key algorithms.
-pub(super) fn config(host_keys: Vec<Algorithm>) -> Config {
+/// The configuration of a connection; `limits` are those of one set of session keys.
+pub(super) fn config(login: &Login, host_keys: HostKeys, limits: Limits) -> Config {
+    let HostKeys { order, certified } = host_keys;
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-bootstrap_", env!("CARGO_PKG_VERSION")))),
         preferred: Preferred {
@@ -42,12 +47,15 @@ pub(super) fn config(host_keys: Vec<Algorithm>) -> Config {
                 cipher::AES_192_CTR,
                 cipher::AES_128_CTR,
             ]),
-            key: Cow::Owned(host_keys),
+            host_key_certificates: if certified { Cow::Owned(order.clone()) } else { Cow::Borrowed(&[]) },
+            key: Cow::Owned(order),
+            compression: Cow::Borrowed(if login.compression { &[ZLIB_LEGACY, ZLIB, NONE] } else { &[NONE] }),
             // The rest as it is: `kex` also carries the markers of strict key exchange and ext-info.
             ..Preferred::DEFAULT
         },
-        keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: KEEPALIVES_MISSED,
+        limits,
+        keepalive_interval: login.pace.alive,
+        keepalive_max: login.pace.missing,
         nodelay: true,
         ..Config::default()
     }
@@ -104,33 +112,45 @@ impl Ledger {
 #[derive(Debug)]
 pub(super) struct Client {
     peer: Peer,
-    policy: HostKeyPolicy,
-    files: Vec<PathBuf>,
+    trust: Trust,
+    pace: Pace,
     known_hosts: Arc<KnownHosts>,
     ledger: Arc<Ledger>,
 }
 
 impl Client {
     /// A client that expects a certain host.
-    pub(super) fn new(
-        host: &HostSpec,
-        peer: &Peer,
-        known_hosts: &Arc<KnownHosts>,
-        ledger: &Arc<Ledger>,
-    ) -> Self {
+    pub(super) fn new(login: &Login, known_hosts: &Arc<KnownHosts>, ledger: &Arc<Ledger>) -> Self {
         Self {
-            peer: peer.clone(),
-            policy: host.host_key.clone(),
-            files: host.known_hosts.clone(),
+            peer: login.peer.clone(),
+            trust: login.trust.clone(),
+            pace: login.pace.clone(),
             known_hosts: Arc::clone(known_hosts),
             ledger: Arc::clone(ledger),
         }
     }
 
-    async fn judge(&self, key: PublicKey) -> Result<(), ConnectError> {
+    async fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), ConnectError> {
+        if let Some(certificate) = shown.certificate() {
+            let certificate = Box::new(certificate.clone());
+            let vouching =
+                self.ask(move |known, trust| known.vouch(&trust.files, &trust.name, &certificate)).await?;
+            match vouching {
+                Some(Vouching::Good) => return Ok(()),
+                Some(Vouching::Bad { authority, why }) => {
+                    return Err(ConnectError::HostCertificate { peer: self.peer.clone(), authority, why });
+                }
+                // Nobody whom we know has signed it: it is a key like any other.
+                Some(Vouching::None) | None => {}
+            }
+        }
+        self.judge_key(shown.public_key()).await
+    }
+
+    async fn judge_key(&self, key: PublicKey) -> Result<(), ConnectError> {
         let peer = self.peer.clone();
         let offered = Fingerprint::of(&key);
-        if let HostKeyPolicy::Pinned(pinned) = &self.policy {
+        if let HostKeyPolicy::Pinned(pinned) = &self.trust.policy {
             if offered.sha256() == pinned {
                 return Ok(());
             }
@@ -140,30 +160,49 @@ impl Client {
                 pinned: pinned.clone(),
             });
         }
-        match self.standing(key).await? {
+        let accept_new = self.trust.policy == HostKeyPolicy::AcceptNew;
+        let found = self
+            .ask(move |known, Trust { files, record, name, .. }| {
+                if accept_new {
+                    known.accept_new(&files, record.as_deref(), &name, &key)
+                } else {
+                    known.look_up(&files, &name, &key)
+                }
+            })
+            .await?;
+        // Only a runtime that is shutting down gives no answer: nothing is trusted then.
+        match found.unwrap_or(Standing::Unknown { authority: None }) {
             Standing::Known => Ok(()),
-            Standing::Changed(known) => Err(ConnectError::HostKeyChanged { peer, offered, known }),
+            Standing::Changed(known) => Err(ConnectError::HostKeyChanged {
+                peer,
+                known_as: self.trust.name.known_as(),
+                offered,
+                known,
+            }),
             Standing::Revoked(revoked) => Err(ConnectError::HostKeyRevoked { peer, offered, revoked }),
             Standing::Unknown { authority } => Err(ConnectError::HostKeyUnknown { peer, offered, authority }),
         }
     }
 
-    async fn standing(&self, key: PublicKey) -> Result<Standing, ConnectError> {
-        let (known_hosts, files) = (Arc::clone(&self.known_hosts), self.files.clone());
-        let Peer { address, port } = self.peer.clone();
-        let accept_new = self.policy == HostKeyPolicy::AcceptNew;
-        let found = spawn_blocking(move || {
-            if accept_new {
-                known_hosts.accept_new(&files, &address, port, &key)
-            } else {
-                known_hosts.look_up(&files, &address, port, &key)
+    /// Asks the `known_hosts` files, which may have to be read.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&KnownHosts, Trust) -> Result<T, KnownHostsError> + Send + 'static,
+    ) -> Result<Option<T>, ConnectError> {
+        let (known_hosts, trust) = (Arc::clone(&self.known_hosts), self.trust.clone());
+        let answer = spawn_blocking(move || question(&known_hosts, trust)).await.ok().transpose();
+        answer.map_err(|source| ConnectError::KnownHosts { peer: self.peer.clone(), source })
+    }
+
+    fn broken(&self, error: &Error) -> String {
+        match error {
+            _ if hung_up(error) => "the host closed the connection".to_owned(),
+            Error::KeepaliveTimeout => {
+                let missing = u32::try_from(self.pace.missing).unwrap_or(u32::MAX).saturating_add(1);
+                let silence = self.pace.alive.unwrap_or_default().saturating_mul(missing);
+                format!("no sign of life from the host for {} seconds", silence.as_secs())
             }
-        })
-        .await;
-        match found {
-            Ok(found) => found.map_err(|source| ConnectError::KnownHosts { peer: self.peer.clone(), source }),
-            // Only a runtime that is shutting down cancels the task: nothing is trusted then.
-            Err(_) => Ok(Standing::Unknown { authority: None }),
+            other => other.to_string(),
         }
     }
 }
@@ -172,7 +211,7 @@ impl Handler for Client {
     type Error = Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Error> {
-        match self.judge(shown.public_key()).await {
+        match self.judge(shown).await {
             Ok(()) => Ok(true),
             Err(error) => {
                 self.ledger.note(End::Untrusted(Box::new(error)));
@@ -184,19 +223,9 @@ impl Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Error>) -> Result<(), Error> {
         self.ledger.note(match reason {
             DisconnectReason::ReceivedDisconnect(farewell) => End::Farewell(farewell.message),
-            DisconnectReason::Error(error) => End::Broken(broken(&error)),
+            DisconnectReason::Error(error) => End::Broken(self.broken(&error)),
         });
         Ok(())
-    }
-}
-
-fn broken(error: &Error) -> String {
-    match error {
-        _ if hung_up(error) => "the host closed the connection".to_owned(),
-        Error::KeepaliveTimeout => {
-            format!("no sign of life from the host for {} seconds", (KEEPALIVE * 4).as_secs())
-        }
-        other => other.to_string(),
     }
 }
 

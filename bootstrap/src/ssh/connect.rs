@@ -1,28 +1,30 @@
 //! From an inventory entry to a logged-in host, phase by phase, each with the host's connect limit.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use russh::{
-    AlgorithmKind, Error,
-    client::{Config, Handle, connect_stream},
-    keys::{Algorithm, PrivateKey},
+    AlgorithmKind, Error, Limits,
+    client::{Handle, connect_stream},
+    keys::Algorithm,
 };
+use secrecy::SecretString;
 use tokio::{
-    net::TcpStream,
     sync::Semaphore,
     task::spawn_blocking,
     time::{error::Elapsed, timeout},
 };
 
 use super::{
-    authenticate::authenticate,
-    client::{Client, End, Ledger, config, host_key_algorithms, hung_up},
+    authenticate::{Credentials, authenticate},
+    client::{Client, End, HostKeys, Ledger, config, host_key_algorithms, hung_up},
     error::{ConnectError, Peer, Phase},
     fingerprint::same_key_type,
-    keys::KeyRing,
+    jump::{Jump, Jumps},
     known_hosts::KnownHosts,
+    login::{Login, Logins},
+    ring::KeyRing,
     session::{Connection, SshHost},
-    socket::{self, Greeting, Lifeline, Severable},
+    socket::{self, Greeting, Severable, Wire},
 };
 use crate::inventory::{Escalation, HostKeyPolicy, HostSpec};
 
@@ -33,40 +35,71 @@ pub const HANDSHAKES: usize = 16;
 /// Logs in to hosts; one for a whole run, shared by all its tasks.
 #[derive(Debug)]
 pub struct SshConnector {
+    logins: Logins,
     keys: KeyRing,
+    password: Option<SecretString>,
     known_hosts: Arc<KnownHosts>,
     handshakes: Semaphore,
-    config: Arc<Config>,
+    jumps: Jumps,
+    limits: Limits,
 }
 
+/// A login under way. In a box, because the way to a host may begin with a login to another.
+pub(super) type LoggingIn<'a> = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send + 'a>>;
+
 impl SshConnector {
-    /// A connector with the keys of the run; at most `handshakes` are under way at any time.
+    /// A connector with the logins, the keys and, if it was asked for, the password of the run; at most `handshakes` are under
+    /// way at any time.
     #[must_use]
-    pub fn new(keys: KeyRing, handshakes: usize) -> Self {
+    pub fn new(logins: Logins, keys: KeyRing, password: Option<SecretString>, handshakes: usize) -> Self {
         Self {
+            logins,
             keys,
+            password,
             known_hosts: Arc::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
-            config: Arc::new(config(host_key_algorithms())),
+            jumps: Jumps::default(),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same with other limits for one set of session keys.
+    #[cfg(test)]
+    pub(super) fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Logs in to a host.
     pub async fn connect(&self, host: &HostSpec) -> Result<SshHost, ConnectError> {
-        let mut order = self.host_key_order(host).await?;
+        let login = match self.logins.of(&host.name) {
+            Some(Ok(login)) => login,
+            Some(Err(why)) => return Err(ConnectError::NoLogin { why: Arc::clone(why) }),
+            None => return Err(ConnectError::NotChosen { host: host.name.clone() }),
+        };
+        let connection = self.log_in(login).await?;
+        let sudo = host.escalation != Escalation::None && login.user != "root";
+        Ok(SshHost::new(connection, sudo))
+    }
+
+    fn log_in<'a>(&'a self, login: &'a Login) -> LoggingIn<'a> {
+        Box::pin(self.try_host_keys(login))
+    }
+
+    async fn try_host_keys(&self, login: &Login) -> Result<Connection, ConnectError> {
+        let mut wanted = self.host_keys(login).await?;
         let mut shown = Vec::new();
         loop {
-            match self.attempt(host, &order).await {
+            match self.attempt(login, &wanted).await {
                 // A server shows one key at a time, and the pin doesn't tell its type: ask for the others.
                 Err(ConnectError::HostKeyMismatch { peer, offered, pinned }) => {
-                    order.retain(|one| !offered.iter().any(|seen| seen.is_of(one)));
+                    wanted.order.retain(|one| !offered.iter().any(|seen| seen.is_of(one)));
                     shown.extend(offered);
-                    if order.is_empty() {
+                    if wanted.order.is_empty() {
                         return Err(ConnectError::HostKeyMismatch { peer, offered: shown, pinned });
                     }
                 }
                 Err(ConnectError::NoCommonAlgorithm { peer, .. }) if !shown.is_empty() => {
-                    let HostKeyPolicy::Pinned(pinned) = host.host_key.clone() else { continue };
+                    let HostKeyPolicy::Pinned(pinned) = login.trust.policy.clone() else { continue };
                     return Err(ConnectError::HostKeyMismatch { peer, offered: shown, pinned });
                 }
                 result => return result,
@@ -76,51 +109,72 @@ impl SshConnector {
 
     /// All host key algorithms, those of known keys first: a host that is known by its RSA key must
     /// not look changed because it also has another one.
-    async fn host_key_order(&self, host: &HostSpec) -> Result<Vec<Algorithm>, ConnectError> {
+    async fn host_keys(&self, login: &Login) -> Result<HostKeys, ConnectError> {
         let mut order = host_key_algorithms();
-        if matches!(host.host_key, HostKeyPolicy::Pinned(_)) {
-            return Ok(order);
+        if matches!(login.trust.policy, HostKeyPolicy::Pinned(_)) {
+            return Ok(HostKeys { order, certified: false });
         }
-        let (known_hosts, files) = (Arc::clone(&self.known_hosts), host.known_hosts.clone());
-        let (address, port) = (host.address.clone(), host.port);
-        let known = spawn_blocking(move || known_hosts.algorithms(&files, &address, port)).await;
-        let known = known.unwrap_or_else(|_| Ok(Vec::new()));
-        let known = known.map_err(|source| ConnectError::KnownHosts { peer: peer(host), source })?;
+        let (known_hosts, trust) = (Arc::clone(&self.known_hosts), login.trust.clone());
+        let known = spawn_blocking(move || {
+            let keys = known_hosts.algorithms(&trust.files, &trust.name)?;
+            Ok((keys, known_hosts.has_authority(&trust.files, &trust.name)?))
+        });
+        let known: Result<(Vec<Algorithm>, bool), _> =
+            known.await.unwrap_or_else(|_| Ok((Vec::new(), false)));
+        let (known, certified) =
+            known.map_err(|source| ConnectError::KnownHosts { peer: login.peer.clone(), source })?;
         order.sort_by_key(|one| !known.iter().any(|known| same_key_type(one, known)));
-        Ok(order)
+        Ok(HostKeys { order, certified })
     }
 
-    async fn attempt(&self, host: &HostSpec, order: &[Algorithm]) -> Result<SshHost, ConnectError> {
-        let peer = peer(host);
-        let limit = host.limits.connect;
-        let stream = within(limit, &peer, Phase::Connect, socket::open(&peer)).await?;
-        let greeting = within(limit, &peer, Phase::Banner, socket::greeting(&stream, &peer)).await?;
+    async fn attempt(&self, login: &Login, wanted: &HostKeys) -> Result<Connection, ConnectError> {
+        let Login { peer, pace, .. } = login;
+        let limit = pace.connect;
+        let (mut stream, way) = match &login.via {
+            None => (socket::open(peer, login.family, pace.attempts, limit).await?, None),
+            Some(via) => {
+                let (stream, way) = self.through(via, peer, limit).await?;
+                (stream, Some(way))
+            }
+        };
+        let greeting = socket::greeting(stream.as_mut(), peer);
+        let (greeting, said) = within(limit, peer, Phase::Banner, greeting).await?;
         // Held from here on only: hosts that are switched off must not keep the others waiting.
         let permit = self.handshakes.acquire().await;
         let ledger = Arc::new(Ledger::default());
-        let client = Client::new(host, &peer, &self.known_hosts, &ledger);
-        let shaking = shake_hands(self.config(order), stream, client, &ledger, &peer, greeting);
-        let (mut handle, lifeline) = within(limit, &peer, Phase::Handshake, shaking).await?;
-        let keys: Vec<Arc<PrivateKey>> =
-            host.identities.iter().filter_map(|file| self.keys.get(file)).cloned().collect();
-        let proving = authenticate(&mut handle, &ledger, &peer, &host.user, &keys);
-        within(limit, &peer, Phase::Authentication, proving).await?;
+        let client = Client::new(login, &self.known_hosts, &ledger);
+        let config = Arc::new(config(login, wanted.clone(), self.limits.clone()));
+        let (stream, lifeline) = Severable::new(stream, said);
+        let shaking = async {
+            match connect_stream(config, stream, client).await {
+                Ok(handle) => Ok(handle),
+                Err(error) => Err(broken_handshake(error, &ledger, peer, greeting)),
+            }
+        };
+        let mut handle: Handle<Client> = within(limit, peer, Phase::Handshake, shaking).await?;
+        let credentials = Credentials {
+            user: &login.user,
+            proofs: self.keys.proofs(login),
+            methods: &login.methods,
+            password: self.password.as_ref().filter(|_| login.password),
+        };
+        let proving = authenticate(&mut handle, &ledger, peer, &credentials);
+        within(limit, peer, Phase::Authentication, proving).await?;
         drop(permit);
-        let sudo = host.escalation != Escalation::None && host.user != "root";
-        Ok(SshHost::new(Connection::new(handle, ledger, lifeline), sudo))
+        Ok(Connection::new(handle, ledger, lifeline, way))
     }
 
-    fn config(&self, order: &[Algorithm]) -> Arc<Config> {
-        if *order == *self.config.preferred.key {
-            Arc::clone(&self.config)
-        } else {
-            Arc::new(config(order.to_vec()))
-        }
+    /// A stream to a host through the one before it, which is logged in to first if it is not yet.
+    async fn through(
+        &self,
+        via: &Arc<Login>,
+        peer: &Peer,
+        limit: Duration,
+    ) -> Result<(Box<dyn Wire>, Arc<Connection>), ConnectError> {
+        let jump: Arc<Jump> = self.jumps.of(via);
+        let (stream, connection) = jump.open(peer, limit, || self.log_in(via)).await?;
+        Ok((Box::new(stream), connection))
     }
-}
-
-fn peer(host: &HostSpec) -> Peer {
-    Peer { address: host.address.clone(), port: host.port }
 }
 
 async fn within<T>(
@@ -133,21 +187,9 @@ async fn within<T>(
     timeout(limit, work).await.map_err(late)?
 }
 
-async fn shake_hands(
-    config: Arc<Config>,
-    stream: TcpStream,
-    client: Client,
-    ledger: &Ledger,
-    peer: &Peer,
-    greeting: Greeting,
-) -> Result<(Handle<Client>, Lifeline), ConnectError> {
-    let (stream, lifeline) = Severable::new(stream);
-    let source = match connect_stream(config, stream, client).await {
-        Ok(handle) => return Ok((handle, lifeline)),
-        Err(error) => error,
-    };
+fn broken_handshake(source: Error, ledger: &Ledger, peer: &Peer, greeting: Greeting) -> ConnectError {
     let (peer, phase) = (peer.clone(), Phase::Handshake);
-    Err(match (ledger.take(), source, greeting) {
+    match (ledger.take(), source, greeting) {
         (Some(End::Untrusted(error)), _, _) => *error,
         (Some(End::Farewell(said)), _, _) => ConnectError::Closed { peer, phase, said: Some(said) },
         (_, Error::NoCommonAlgo { kind, theirs, .. }, _) => {
@@ -161,7 +203,7 @@ async fn shake_hands(
         }
         (_, error, _) if hung_up(&error) => ConnectError::Closed { peer, phase, said: None },
         (_, source, _) => ConnectError::Protocol { peer, phase, source },
-    })
+    }
 }
 
 fn kind_name(kind: &AlgorithmKind) -> &'static str {

@@ -1,12 +1,14 @@
 //! Why a host could not be logged in to: one variant for each cause that has its own remedy. The
 //! remedies are in `hint.rs`, where they can be read together.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use super::{
     fingerprint::Fingerprint,
-    known_hosts::{KnownHostsError, KnownKey},
+    known_hosts::{KnownHostsError, KnownKey, Unvouched},
+    login::NoLogin,
 };
+use crate::inventory::HostName;
 
 /// A part of connecting that has the connect limit to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +57,71 @@ impl fmt::Display for Peer {
     }
 }
 
+/// Why a jump host opened no way to the host behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detour {
+    /// It may not.
+    Prohibited,
+    /// It got no connection.
+    Unreached,
+    /// It can't have more.
+    Exhausted,
+    /// It does not know how.
+    Unknown,
+    /// Its connection broke.
+    Lost,
+    /// Something else, in its own words.
+    Other(String),
+}
+
+impl fmt::Display for Detour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prohibited => f.write_str("it does not forward connections"),
+            Self::Unreached => f.write_str("from there, it refuses the connection or cannot be reached"),
+            Self::Exhausted => f.write_str("it has too many connections already"),
+            Self::Unknown => f.write_str("its SSH server knows no forwarding"),
+            Self::Lost => f.write_str("the connection to it broke"),
+            Self::Other(said) => write!(f, "it said `{said}`"),
+        }
+    }
+}
+
 /// A login that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// What the inventory and the SSH configuration say makes no login.
+    #[error(transparent)]
+    NoLogin {
+        /// Why.
+        why: Arc<NoLogin>,
+    },
+    /// Nobody found out before how to log in to it.
+    #[error("host {host} is not one of this run")]
+    NotChosen {
+        /// The host.
+        host: HostName,
+    },
+    /// The host on the way to it cannot be logged in to.
+    #[error("{peer} is behind jump host {jump}, which cannot be used")]
+    Jump {
+        /// Whom we called.
+        peer: Peer,
+        /// The jump host.
+        jump: String,
+        /// What is wrong with that.
+        source: Arc<ConnectError>,
+    },
+    /// The host on the way to it has no way on.
+    #[error("jump host {jump} opens no way to {peer}: {why}")]
+    Behind {
+        /// Whom we called.
+        peer: Peer,
+        /// The jump host.
+        jump: String,
+        /// Why.
+        why: Detour,
+    },
     /// No address for the name.
     #[error("the name `{}` does not resolve", peer.address)]
     Unresolved {
@@ -123,6 +187,8 @@ pub enum ConnectError {
     HostKeyChanged {
         /// Whom we called.
         peer: Peer,
+        /// What `known_hosts` calls it.
+        known_as: String,
         /// The key it showed.
         offered: Fingerprint,
         /// The keys we know.
@@ -148,6 +214,16 @@ pub enum ConnectError {
         /// The line that revokes it.
         revoked: KnownKey,
     },
+    /// An authority that we know has signed its key, and yet it is no good.
+    #[error("{peer} shows a certificate by the authority {authority}, and it is no good: {why}")]
+    HostCertificate {
+        /// Whom we called.
+        peer: Peer,
+        /// The line of the authority, or the one that revokes.
+        authority: KnownKey,
+        /// Why.
+        why: Unvouched,
+    },
     /// A `known_hosts` file could not be read or written.
     #[error("the host key of {peer} cannot be checked")]
     KnownHosts {
@@ -157,7 +233,7 @@ pub enum ConnectError {
         source: KnownHostsError,
     },
     /// None of our keys is good for the user.
-    #[error("{peer} refused to log in `{user}`: tried {}, the server takes {}", list(tried), list(methods))]
+    #[error("{peer} refused to log in `{user}`: tried {}, the server takes {}{}", list(tried), list(methods), notes.iter().fold(String::new(), |all, note| all + "; " + note))]
     AuthenticationRefused {
         /// Whom we called.
         peer: Peer,
@@ -169,6 +245,18 @@ pub enum ConnectError {
         methods: Vec<&'static str>,
         /// Whether a key was good, but not enough.
         partly: bool,
+        /// What else happened: a password that was refused, keys that were not tried.
+        notes: Vec<String>,
+    },
+    /// The server lost its patience with our keys.
+    #[error("{peer} said `{said}` after {}", list(tried))]
+    TooManyKeys {
+        /// Whom we called.
+        peer: Peer,
+        /// What the server said.
+        said: String,
+        /// The keys that it refused before.
+        tried: Vec<Fingerprint>,
     },
     /// The server hung up.
     #[error("{peer} closed the connection during the {phase}{}", said.as_ref().map(|said| format!(": `{said}`")).unwrap_or_default())]
@@ -197,6 +285,12 @@ impl ConnectError {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::NoLogin { .. } => "no-login",
+            Self::NotChosen { .. } => "not-chosen",
+            Self::Jump { .. } => "jump-host",
+            Self::Behind { .. } => "behind-jump-host",
+            Self::HostCertificate { .. } => "host-certificate",
+            Self::TooManyKeys { .. } => "too-many-keys",
             Self::Unresolved { .. } => "unresolved",
             Self::Refused { .. } => "refused",
             Self::Unreachable { .. } => "unreachable",
@@ -218,11 +312,35 @@ impl ConnectError {
     #[must_use]
     pub fn never_connected(&self) -> bool {
         match self {
-            Self::Unresolved { .. }
+            Self::NoLogin { .. }
+            | Self::NotChosen { .. }
+            | Self::Jump { .. }
+            | Self::Behind { .. }
+            | Self::Unresolved { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }
             | Self::NotSsh { .. } => true,
             Self::TimedOut { phase, .. } | Self::Closed { phase, .. } => *phase != Phase::Authentication,
+            _ => false,
+        }
+    }
+}
+
+impl ConnectError {
+    /// Whether it may go better a little later: the network, or a server that is busy or starting. What was said about keys,
+    /// host keys or algorithms will be said again, and each login that is refused brings us nearer to being shut out.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Closed { phase, .. } => *phase != Phase::Authentication,
+            Self::Behind { why, .. } => matches!(why, Detour::Unreached | Detour::Exhausted | Detour::Lost),
+            Self::Jump { source, .. } => source.may_pass(),
+            // The resolver's words for EAI_AGAIN, of glibc and of musl.
+            Self::Unresolved { source, .. } => {
+                let said = source.to_string();
+                ["Temporary failure", "Try again"].iter().any(|words| said.contains(words))
+            }
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 //! some are put together from what is known of the case.
 
 use super::{
-    error::{ConnectError, Phase},
+    error::{ConnectError, Detour, Phase},
     fingerprint::Fingerprint,
     known_hosts::KnownKey,
 };
@@ -12,7 +12,14 @@ impl ConnectError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unresolved { .. } => "check `address` in the inventory, and DNS".to_owned(),
+            Self::NoLogin { why } => why.hint(),
+            Self::NotChosen { .. } => "this is a mistake in bootstrap; please report it".to_owned(),
+            Self::Jump { jump, source, .. } => format!("the jump host {jump} is what to repair: {}", source.hint()),
+            Self::Behind { jump, why, peer } => detour_hint(jump, why, peer.port),
+            Self::TooManyKeys { .. } => FEWER_KEYS.to_owned(),
+            Self::Unresolved { .. } => {
+                "check `address` in the inventory, `HostName` in the SSH configuration, and DNS".to_owned()
+            }
             Self::Refused { peer } => {
                 format!("see that sshd runs there and listens on port {}, or set `port`", peer.port)
             }
@@ -27,8 +34,8 @@ impl ConnectError {
             Self::NoCommonAlgorithm { .. } => {
                 "the SSH server is very old or very restricted; update it, or allow current algorithms in its sshd_config".to_owned()
             }
-            Self::AuthenticationRefused { user, tried, methods, partly, .. } => {
-                authentication_hint(user, tried, methods, *partly)
+            Self::AuthenticationRefused { user, tried, methods, partly, notes, .. } => {
+                authentication_hint(user, tried, methods, *partly, notes)
             }
             Self::Closed { .. } => {
                 "the server hangs up early when it has too many logins at once (MaxStartups), blocks this address \
@@ -40,6 +47,7 @@ impl ConnectError {
             Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyMismatch { .. }
+            | Self::HostCertificate { .. }
             | Self::HostKeyRevoked { .. } => self.host_key_hint(),
         }
     }
@@ -49,7 +57,7 @@ impl ConnectError {
             Self::HostKeyUnknown { peer, offered, authority } => {
                 let certificates = authority.as_ref().map_or_else(String::new, |known| {
                     format!(
-                        " ({}:{} names an authority for the host's certificate; host certificates are not supported)",
+                        " ({}:{} names an authority for the host's certificate, but the host shows none of it: see `HostCertificate` in its sshd_config)",
                         known.file.display(),
                         known.line
                     )
@@ -62,9 +70,9 @@ impl ConnectError {
                     offered.sha256()
                 )
             }
-            Self::HostKeyChanged { peer, known, .. } => {
+            Self::HostKeyChanged { known_as, known, .. } => {
                 let remedies: Vec<String> = files(known)
-                    .map(|file| format!("`ssh-keygen -R '{}' -f {file}`", peer.known_as()))
+                    .map(|file| format!("`ssh-keygen -R '{known_as}' -f {file}`"))
                     .collect();
                 format!(
                     "if the host was reinstalled, verify the new key on it and forget the old one with {}; if not, somebody may be in between",
@@ -74,20 +82,56 @@ impl ConnectError {
             Self::HostKeyMismatch { .. } => "if the host was reinstalled, verify its new key with \
                 `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on it and correct `host_key`; if not, somebody may be in between"
                 .to_owned(),
+            Self::HostCertificate { .. } => {
+                "sign the host's key again (`ssh-keygen -s CA -h -I ID -n NAMES -V +52w /etc/ssh/ssh_host_ed25519_key.pub`), with the \
+                 name by which it is connected to among NAMES; `HostKeyAlias` in the SSH configuration gives it another"
+                    .to_owned()
+            }
             _ => "make new host keys on the host (`ssh-keygen -A` after removing the old ones) and record them".to_owned(),
         }
     }
 }
 
-fn authentication_hint(user: &str, tried: &[Fingerprint], methods: &[&str], partly: bool) -> String {
+const FEWER_KEYS: &str = "show fewer keys: name the right one (`identity` in the inventory, or `IdentityFile` with \
+    `IdentitiesOnly yes` in the SSH configuration, which leaves an agent's other keys alone), or raise `MaxAuthTries` on the host";
+
+fn detour_hint(jump: &str, why: &Detour, port: u16) -> String {
+    match why {
+        Detour::Prohibited | Detour::Unknown => {
+            format!(
+                "allow it in the sshd_config of {jump}: `AllowTcpForwarding yes` (or local), `PermitOpen any`, no `DisableForwarding`"
+            )
+        }
+        Detour::Unreached => {
+            format!("on {jump}, see whether the host is switched on, resolves and listens on port {port}")
+        }
+        Detour::Exhausted => format!("lower `concurrency`, or raise the limits of {jump}"),
+        Detour::Lost => format!("look at the log of {jump}, and run again"),
+        Detour::Other(_) => format!("look at the log of {jump}"),
+    }
+}
+
+fn authentication_hint(
+    user: &str,
+    tried: &[Fingerprint],
+    methods: &[&str],
+    partly: bool,
+    notes: &[String],
+) -> String {
     if partly {
         format!(
-            "the key is right, but the server wants more than a key; allow `{user}` to log in with a key alone"
+            "the key is right, but the server wants more than a key; allow `{user}` to log in with a key alone, or give the \
+             password too (`ssh_password = \"ask\"`)"
         )
+    } else if notes.iter().any(|note| note.contains("not tried")) {
+        FEWER_KEYS.to_owned()
     } else if !methods.is_empty() && !methods.contains(&"publickey") {
-        "the server does not take keys: set `PubkeyAuthentication yes` in its sshd_config".to_owned()
+        "the server does not take keys: set `PubkeyAuthentication yes` in its sshd_config, or give the user's password \
+         (`ssh_password = \"ask\"` in the inventory, or `--ask-password`)"
+            .to_owned()
     } else if tried.is_empty() {
-        "no private key is given: set `identity` in the inventory".to_owned()
+        "there is no private key to show: set `identity` in the inventory, or `ssh-add` one to an SSH agent"
+            .to_owned()
     } else {
         format!(
             "put the public key in ~{user}/.ssh/authorized_keys on the host (`ssh-copy-id`), or correct `user` or `identity`; \

@@ -1,51 +1,15 @@
-//! The lab key pair: private key files, read and decrypted once for the whole run, before any host
-//! is touched, so that a passphrase is asked for once and a bad file stops the run at its start.
+//! Private key files: what they hold, whether they are encrypted, and what is wrong with those that are of no use. The
+//! library's own errors don't tell these apart.
 
 use std::{
-    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use russh::keys::{Algorithm, Error as ParseError, PrivateKey, decode_secret_key};
+use russh::keys::{Algorithm, Error as ParseError, PrivateKey, PublicKey, decode_secret_key};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::passphrase::{PassphraseError, PassphraseSource};
-
-/// Private keys by file, ready to sign.
-#[derive(Default)]
-pub struct KeyRing {
-    keys: HashMap<PathBuf, Arc<PrivateKey>>,
-}
-
-impl std::fmt::Debug for KeyRing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.keys.keys()).finish()
-    }
-}
-
-impl KeyRing {
-    /// Loads every file once; `passphrases` is asked for those that are encrypted.
-    pub fn load<'a>(
-        files: impl IntoIterator<Item = &'a PathBuf>,
-        passphrases: &mut dyn PassphraseSource,
-    ) -> Result<Self, KeyError> {
-        let mut keys = HashMap::new();
-        for file in files {
-            if !keys.contains_key(file) {
-                keys.insert(file.clone(), Arc::new(load(file, passphrases)?));
-            }
-        }
-        Ok(Self { keys })
-    }
-
-    /// The key of a file.
-    #[must_use]
-    pub fn get(&self, file: &Path) -> Option<&Arc<PrivateKey>> {
-        self.keys.get(file)
-    }
-}
 
 /// A private key file that is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +23,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The other half of the pair.
-    #[error("{} is a public key, not a private one", file.display())]
+    #[error("{} is a public key, and no SSH agent holds its private half", file.display())]
     PublicKey {
         /// The file.
         file: PathBuf,
@@ -134,33 +98,65 @@ impl KeyError {
     }
 }
 
-fn load(file: &Path, passphrases: &mut dyn PassphraseSource) -> Result<PrivateKey, KeyError> {
+/// What is in a key file.
+pub(super) enum Sealed {
+    Open(Box<PrivateKey>),
+    /// The other half of a pair.
+    Public(Box<PublicKey>),
+    Encrypted {
+        text: SecretString,
+        /// Its other half, if the file itself or the one beside it tells.
+        public: Option<Box<PublicKey>>,
+    },
+}
+
+/// Reads a key file without asking anybody.
+pub(super) fn read(file: &Path) -> Result<Sealed, KeyError> {
     let bytes = fs::read(file).map_err(|source| KeyError::Unreadable { file: file.into(), source })?;
     let text = match String::from_utf8(bytes) {
         Ok(text) => SecretString::from(text),
         Err(_) => return Err(KeyError::NotAKey { file: file.into() }),
     };
-    let key = match Form::of(text.expose_secret()) {
-        Form::Plain => decode_secret_key(text.expose_secret(), None),
-        Form::Encrypted => Err(ParseError::KeyIsEncrypted),
-        Form::Public => return Err(KeyError::PublicKey { file: file.into() }),
-        Form::Unsupported(what) => {
-            return Err(KeyError::Unsupported { file: file.into(), what: what.to_owned() });
-        }
-        Form::Unknown => return Err(KeyError::NotAKey { file: file.into() }),
-    };
-    let key = match key {
-        Ok(key) => key,
-        Err(ParseError::KeyIsEncrypted) => decrypt(file, &text, passphrases)?,
-        Err(cause) => return Err(KeyError::Damaged { file: file.into(), cause: cause.to_string() }),
-    };
+    match Form::of(text.expose_secret()) {
+        Form::Plain => match decode_secret_key(text.expose_secret(), None) {
+            Ok(key) => usable(file, key).map(|key| Sealed::Open(Box::new(key))),
+            Err(ParseError::KeyIsEncrypted) => Ok(encrypted(file, text)),
+            Err(cause) => Err(KeyError::Damaged { file: file.into(), cause: cause.to_string() }),
+        },
+        Form::Encrypted => Ok(encrypted(file, text)),
+        Form::Public => match public_half(text.expose_secret()) {
+            Some(key) => Ok(Sealed::Public(Box::new(key))),
+            None => Err(KeyError::PublicKey { file: file.into() }),
+        },
+        Form::Unsupported(what) => Err(KeyError::Unsupported { file: file.into(), what: what.to_owned() }),
+        Form::Unknown => Err(KeyError::NotAKey { file: file.into() }),
+    }
+}
+
+fn usable(file: &Path, key: PrivateKey) -> Result<PrivateKey, KeyError> {
     match key.algorithm() {
         Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => Ok(key),
         other => Err(KeyError::Unsupported { file: file.into(), what: format!("a key of type {other}") }),
     }
 }
 
-fn decrypt(
+fn encrypted(file: &Path, text: SecretString) -> Sealed {
+    // OpenSSH's own format has the public half in the clear; for others, `ssh-keygen` leaves it beside them.
+    let inside = PrivateKey::from_openssh(text.expose_secret()).ok().map(|key| key.public_key().clone());
+    let public = inside.or_else(|| {
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(".pub");
+        public_half(&fs::read_to_string(beside).ok()?)
+    });
+    Sealed::Encrypted { text, public: public.map(Box::new) }
+}
+
+fn public_half(text: &str) -> Option<PublicKey> {
+    text.lines().find_map(|line| PublicKey::from_openssh(line).ok())
+}
+
+/// Asks for passphrases until one fits.
+pub(super) fn decrypt(
     file: &Path,
     text: &SecretString,
     passphrases: &mut dyn PassphraseSource,
@@ -171,7 +167,7 @@ fn decrypt(
             .map_err(|source| KeyError::NoPassphrase { file: file.into(), source })?;
         let Some(passphrase) = passphrase else { break };
         if let Ok(key) = decode_secret_key(text.expose_secret(), Some(passphrase.expose_secret())) {
-            return Ok(key);
+            return usable(file, key);
         }
     }
     Err(KeyError::WrongPassphrase { file: file.into() })
@@ -213,7 +209,7 @@ impl Form {
             (Some(_), _) => Self::Unknown,
             (None, _) if text.contains("---- BEGIN SSH2 PUBLIC KEY ----") => Self::Public,
             (None, _) => text.lines().find(|line| !line.trim().is_empty()).map_or(Self::Unknown, |line| {
-                if russh::keys::PublicKey::from_openssh(line).is_ok() { Self::Public } else { Self::Unknown }
+                if PublicKey::from_openssh(line).is_ok() { Self::Public } else { Self::Unknown }
             }),
         }
     }

@@ -4,25 +4,34 @@
 //! steps need not know that there is a network; every way in which a network, a server or a key can
 //! fail has its own name and remedy in [`ConnectError`].
 
+mod agent;
 mod authenticate;
+mod certificate;
 mod client;
 pub mod config;
 mod connect;
 mod error;
 mod fingerprint;
 mod hint;
+mod jump;
 mod keys;
 mod known_hosts;
+mod login;
 mod passphrase;
+mod ring;
 mod session;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use agent::Agents;
+pub use certificate::CertificateFault;
 pub use connect::{HANDSHAKES, SshConnector};
-pub use error::{ConnectError, Peer, Phase};
+pub use error::{ConnectError, Detour, Peer, Phase};
 pub use fingerprint::Fingerprint;
-pub use keys::{KeyError, KeyRing};
-pub use known_hosts::{KnownHostsError, KnownKey};
+pub use keys::KeyError;
+pub use known_hosts::{KnownHostsError, KnownKey, Unvouched};
+pub use login::{Logins, NoLogin};
 pub use passphrase::{FromDescriptor, FromTerminal, PassphraseError, PassphraseSource};
+pub use ring::KeyRing;
 pub use session::SshHost;

@@ -12,13 +12,16 @@ const TRIES: usize = 3;
 pub trait PassphraseSource {
     /// The passphrase to try on a key file, counting tries from 0; `None` when there is nothing more to try.
     fn passphrase(&mut self, key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError>;
+
+    /// A password, asked for before any passphrase; `None` when there is none.
+    fn password(&mut self, what: &str) -> Result<Option<SecretString>, PassphraseError>;
 }
 
 /// A passphrase that could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// Nobody can be asked.
-    #[error("there is no terminal to ask for the passphrase")]
+    #[error("there is no terminal to ask at")]
     Terminal(#[source] io::Error),
     /// `--passphrase-fd` names something unreadable.
     #[error("file descriptor {number} cannot be read")]
@@ -35,9 +38,7 @@ impl PassphraseError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Terminal(_) => {
-                "give the passphrase by `--passphrase-fd N`, or run at a terminal".to_owned()
-            }
+            Self::Terminal(_) => "give it by `--passphrase-fd N`, or run at a terminal".to_owned(),
             Self::Descriptor { number, .. } => {
                 format!(
                     "open the descriptor for bootstrap, as in `bootstrap --passphrase-fd {number} {number}< FILE`"
@@ -59,6 +60,12 @@ impl PassphraseSource for FromTerminal {
         let again = if attempt == 0 { "" } else { "That passphrase is wrong. " };
         rpassword::prompt_password(format!("{again}Enter passphrase for {}: ", key.display()))
             .map(|text| Some(text.into()))
+            .map_err(PassphraseError::Terminal)
+    }
+
+    fn password(&mut self, what: &str) -> Result<Option<SecretString>, PassphraseError> {
+        rpassword::prompt_password(format!("{what}: "))
+            .map(|text| Some(text).filter(|text| !text.is_empty()).map(SecretString::from))
             .map_err(PassphraseError::Terminal)
     }
 }
@@ -92,5 +99,10 @@ impl FromDescriptor {
 impl PassphraseSource for FromDescriptor {
     fn passphrase(&mut self, _key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError> {
         Ok(self.lines.get(attempt).cloned())
+    }
+
+    fn password(&mut self, _what: &str) -> Result<Option<SecretString>, PassphraseError> {
+        // Taken out: a password is no passphrase.
+        Ok((!self.lines.is_empty()).then(|| self.lines.remove(0)))
     }
 }

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use russh::{
-    ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Error,
+    ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect, Error,
     client::{Handle, Msg},
 };
 use secrecy::ExposeSecret;
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     client::{Client, Ledger},
+    error::Peer,
     socket::Lifeline,
 };
 use crate::host::{Capture, Command, Host, HostError, LINGER, Output, Privilege};
@@ -33,12 +34,32 @@ pub(super) struct Connection {
     handle: Handle<Client>,
     ledger: Arc<Ledger>,
     _lifeline: Lifeline,
+    /// What it goes through lives as long as it does.
+    _way: Option<Arc<Connection>>,
 }
 
 impl Connection {
     /// A connection that is logged in.
-    pub(super) fn new(handle: Handle<Client>, ledger: Arc<Ledger>, lifeline: Lifeline) -> Self {
-        Self { handle, ledger, _lifeline: lifeline }
+    pub(super) fn new(
+        handle: Handle<Client>,
+        ledger: Arc<Ledger>,
+        lifeline: Lifeline,
+        way: Option<Arc<Connection>>,
+    ) -> Self {
+        Self { handle, ledger, _lifeline: lifeline, _way: way }
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// Opens a way through the host to another one.
+    pub(super) async fn forward(&self, to: &Peer) -> Result<ChannelStream<Msg>, Error> {
+        // Who asks is told as `ssh -J` tells it.
+        let channel =
+            self.handle.channel_open_direct_tcpip(&*to.address, to.port.into(), "127.0.0.1", 65535).await?;
+        Ok(channel.into_stream())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The TCP connection below SSH: from a name to an open socket whose other end has said hello, and a
-//! socket that can be cut from outside, because a session that waits for a dead host hears nothing else.
+//! The connection below SSH, over TCP or through a jump host: from a name to an open stream whose other end has said hello,
+//! and a stream that can be cut from outside, because a session that waits for a dead host hears nothing else.
 
 use std::{
     io,
@@ -10,24 +10,63 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{TcpStream, lookup_host},
     sync::oneshot,
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
-use super::error::{ConnectError, Peer, Phase};
+use super::{
+    config::AddressFamily,
+    error::{ConnectError, Peer, Phase},
+};
 
 /// Head start of an address over the next one, after RFC 8305 (Happy Eyeballs).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Resolves the name and connects to whichever of its addresses answers first.
-pub(super) async fn open(peer: &Peer) -> Result<TcpStream, ConnectError> {
+/// Between two tries, as `ssh` has it.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// As much of the server's first words as tells what it is.
+const FIRST_WORDS: usize = 128;
+
+/// Two ways, by TCP or through a jump host.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
+
+/// Resolves the name and connects to whichever of its addresses answers first, several times if none does; each try may take
+/// as long as `limit`.
+pub(super) async fn open(
+    peer: &Peer,
+    family: AddressFamily,
+    tries: u32,
+    limit: Duration,
+) -> Result<Box<dyn Wire>, ConnectError> {
+    let mut tries = tries;
+    loop {
+        let late = |_| ConnectError::TimedOut { peer: peer.clone(), phase: Phase::Connect, limit };
+        match timeout(limit, open_once(peer, family)).await.map_err(late).flatten() {
+            Ok(stream) => return Ok(Box::new(stream)),
+            Err(error) if tries > 1 && error.may_pass() => {
+                tries -= 1;
+                sleep(BETWEEN_TRIES).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn open_once(peer: &Peer, family: AddressFamily) -> Result<TcpStream, ConnectError> {
     let unresolved = |source| ConnectError::Unresolved { peer: peer.clone(), source };
     let addresses = lookup_host((peer.address.as_str(), peer.port)).await.map_err(unresolved)?;
+    let is_wanted = |address: &SocketAddr| match family {
+        AddressFamily::Any => true,
+        AddressFamily::Inet => address.is_ipv4(),
+        AddressFamily::Inet6 => address.is_ipv6(),
+    };
     let mut attempts = JoinSet::new();
-    for (rank, address) in (0..).zip(addresses) {
+    for (rank, address) in (0..).zip(addresses.filter(is_wanted)) {
         attempts.spawn(attempt(address, HEAD_START * rank));
     }
     let mut failure = None;
@@ -37,8 +76,13 @@ pub(super) async fn open(peer: &Peer) -> Result<TcpStream, ConnectError> {
             Err(error) => failure = failure.or(Some(error)),
         }
     }
+    let none = match family {
+        AddressFamily::Any => "the name has no address",
+        AddressFamily::Inet => "the name has no IPv4 address (`AddressFamily inet`)",
+        AddressFamily::Inet6 => "the name has no IPv6 address (`AddressFamily inet6`)",
+    };
     Err(match failure {
-        None => unresolved(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        None => unresolved(io::Error::new(io::ErrorKind::NotFound, none)),
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             ConnectError::Refused { peer: peer.clone() }
         }
@@ -54,17 +98,20 @@ async fn attempt(address: SocketAddr, head_start: Duration) -> io::Result<TcpStr
     Ok(stream)
 }
 
-/// Waits for the first words of the server, without taking them from the socket.
-pub(super) async fn greeting(stream: &TcpStream, peer: &Peer) -> Result<Greeting, ConnectError> {
-    let mut buffer = [0; 128];
+/// Waits for the first words of the server, which are to be read again.
+pub(super) async fn greeting(
+    stream: &mut dyn Wire,
+    peer: &Peer,
+) -> Result<(Greeting, Vec<u8>), ConnectError> {
+    let mut buffer = [0; FIRST_WORDS];
     let closed = |said| ConnectError::Closed { peer: peer.clone(), phase: Phase::Banner, said };
-    let length = stream.peek(&mut buffer).await.map_err(|_| closed(None))?;
+    let length = stream.read(&mut buffer).await.map_err(|_| closed(None))?;
     let said = buffer.get(..length).unwrap_or_default();
     if said.is_empty() {
         return Err(closed(None));
     }
     if said.iter().zip(b"SSH-").all(|(byte, wanted)| byte == wanted) {
-        return Ok(Greeting::Ssh);
+        return Ok((Greeting::Ssh, said.to_vec()));
     }
     let text = String::from_utf8_lossy(said);
     let line = text.lines().next().unwrap_or_default();
@@ -73,7 +120,7 @@ pub(super) async fn greeting(stream: &TcpStream, peer: &Peer) -> Result<Greeting
     if text.starts_with("Exceeded MaxStartups") || text.starts_with("Not allowed at this time") {
         return Err(closed(Some(line)));
     }
-    Ok(Greeting::Other(line))
+    Ok((Greeting::Other(line), said.to_vec()))
 }
 
 /// What a server says first.
@@ -85,10 +132,11 @@ pub(super) enum Greeting {
     Other(String),
 }
 
-/// A socket that breaks when its [`Lifeline`] is dropped, whatever it is waiting for.
-#[derive(Debug)]
+/// A stream that breaks when its [`Lifeline`] is dropped, whatever it is waiting for.
 pub(super) struct Severable {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
+    /// What was read of it before.
+    said: io::Cursor<Vec<u8>>,
     /// `None` once cut.
     lifeline: Option<oneshot::Receiver<()>>,
 }
@@ -98,10 +146,10 @@ pub(super) struct Severable {
 pub(super) struct Lifeline(#[expect(dead_code, reason = "it acts by being dropped")] oneshot::Sender<()>);
 
 impl Severable {
-    /// Ties a socket to a lifeline.
-    pub(super) fn new(stream: TcpStream) -> (Self, Lifeline) {
+    /// Ties a stream to a lifeline; `said` comes before what it has to say still.
+    pub(super) fn new(stream: Box<dyn Wire>, said: Vec<u8>) -> (Self, Lifeline) {
         let (sender, receiver) = oneshot::channel();
-        (Self { stream, lifeline: Some(receiver) }, Lifeline(sender))
+        (Self { stream, said: io::Cursor::new(said), lifeline: Some(receiver) }, Lifeline(sender))
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -124,7 +172,14 @@ impl AsyncRead for Severable {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let Self { stream, said, .. } = &mut *self;
+        let Poll::Ready(read) = Pin::new(said).poll_read(context, buffer) else { return Poll::Pending };
+        read?;
+        if buffer.filled().len() > before {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(stream).poll_read(context, buffer)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     packages::{
         Keyring, Package, PackageError, PackageSource, PackageStore, StoreSettings, Verify, http_client,
     },
-    ssh::{ConnectError, SshConnector, SshHost},
+    ssh::{SshConnector, SshHost},
     ssm::AwsControlPlane,
 };
 
@@ -43,28 +43,11 @@ impl Connect for Connections {
             Connection::Local => Ok(Reached::Local(LocalHost::new(host.escalation))),
             Connection::Ssh => self.0.connect(host).await.map(Reached::Ssh).map_err(|error| NoConnection {
                 unreachable: error.never_connected(),
-                heals: heals(&error),
+                heals: error.may_pass(),
                 why: with_sources(&error),
                 hint: error.hint(),
             }),
         }
-    }
-}
-
-/// Whether another try may go well. What was said about keys, host keys or algorithms will be said again, and each login
-/// that is refused brings this address nearer to being shut out.
-fn heals(error: &ConnectError) -> bool {
-    match error {
-        ConnectError::Refused { .. }
-        | ConnectError::Unreachable { .. }
-        | ConnectError::TimedOut { .. }
-        | ConnectError::Closed { .. } => true,
-        // The resolver's words for EAI_AGAIN, of glibc and of musl.
-        ConnectError::Unresolved { source, .. } => {
-            let said = source.to_string();
-            ["Temporary failure", "Try again"].iter().any(|words| said.contains(words))
-        }
-        _ => false,
     }
 }
 

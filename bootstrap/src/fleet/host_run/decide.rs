@@ -31,7 +31,8 @@ impl<B: Backend> HostRun<B> {
     pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Outcome> {
         let refused = |refusal: plan::Refusal| Self::failed(Step::Plan, refusal.to_string(), refusal.hint());
         self.warn_of_clone(facts).await;
-        let (arch, format) = plan::admit(facts, &self.spec.user, self.spec.escalation).map_err(refused)?;
+        let user = self.spec.user.as_deref().unwrap_or("the login user");
+        let (arch, format) = plan::admit(facts, user, self.spec.escalation).map_err(refused)?;
         self.enter(Step::Fetch).await?;
         let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
             let hint =

@@ -91,18 +91,8 @@ name = "b[1:2]"
 }
 
 #[test]
-fn a_host_without_a_login_or_an_environment_is_reported_once_for_its_range() {
+fn a_host_without_an_environment_is_reported_once_for_its_range() {
     assert_snapshot!(Room::new().problems("[[hosts]]\nname = \"a[1:9]\"\n"), @r#"
-    hosts.toml:2:8: error: host `a[1:9]` has no `identity`
-         2 | name = "a[1:9]"
-           |        ^^^^^^^^
-      hint: add `identity`, the private key's file, to [defaults], to one of its groups, or to the host
-
-    hosts.toml:2:8: error: host `a[1:9]` has no `user`
-         2 | name = "a[1:9]"
-           |        ^^^^^^^^
-      hint: add `user` to [defaults], to one of its groups, or to the host
-
     hosts.toml:2:8: error: host `a[1:9]` has no environment
          2 | name = "a[1:9]"
            |        ^^^^^^^^

@@ -30,7 +30,7 @@ fn the_examples_in_the_docs_are_good_inventories() {
     assert_eq!(inventories.iter().map(|inventory| inventory.hosts.len()).collect::<Vec<_>>(), [1, 22]);
     let gateway = find(&inventories[1], "gateway");
     assert_eq!(gateway.environment.name, EnvironmentName("prod".into()));
-    assert_eq!((gateway.user.as_str(), gateway.port), ("admin", 2222));
+    assert_eq!((gateway.user.as_deref(), gateway.port), (Some("admin"), Some(2222)));
 }
 
 #[test]

@@ -63,11 +63,11 @@ address = "10.0.0.2"
 host_key = "accept-new"
 "#;
 
-fn excerpt(room: &Room, inventory: &Inventory, names: &[&str]) -> String {
+fn excerpt(inventory: &Inventory, names: &[&str]) -> String {
     let chosen = inventory.hosts.iter().filter(|host| names.contains(&host.name.as_str()));
     let remarks: BTreeMap<_, _> =
         chosen.map(|host| (&host.name, vec!["failed:\nname = \"x\"\u{1b}[31m".to_owned()])).collect();
-    inventory.excerpt(&room.base(), &["3 of 5".to_owned()], &remarks).unwrap()
+    inventory.excerpt(&["3 of 5".to_owned()], &remarks).unwrap()
 }
 
 /// Everything of these hosts and of their environments.
@@ -88,7 +88,7 @@ fn it_is_read_back_as_the_same_hosts_whichever_they_are() {
     let all: Vec<_> = inventory.hosts.iter().map(|host| host.name.as_str()).collect();
     assert_eq!(all.len(), 5, "{all:?}");
     for names in [&all[..], &["six"], &["here"], &["here", "r-1"], &["r-1", "r-2", "r-3"], &["six", "r-3"]] {
-        let text = excerpt(&room, &inventory, names);
+        let text = excerpt(&inventory, names);
         let again = Inventory::parse(
             &text,
             "failed.toml".as_ref(),
@@ -103,7 +103,7 @@ fn it_is_read_back_as_the_same_hosts_whichever_they_are() {
 #[test]
 fn settings_of_one_host_or_of_all_are_written_once_and_remarks_cannot_be_read() {
     let room = Room::new();
-    let text = excerpt(&room, &room.read(EVERYTHING), &["r-1", "r-3"]);
+    let text = excerpt(&room.read(EVERYTHING), &["r-1", "r-3"]);
     let text = text.replace(&room.path("").display().to_string(), "ROOM/");
     insta::assert_snapshot!(text, @r#"
     # 3 of 5
@@ -114,10 +114,8 @@ fn settings_of_one_host_or_of_all_are_written_once_and_remarks_cannot_be_read() 
     user = "pi"
     port = 2222
     identity = ["ROOM/key", "ROOM/keys/lab"]
-    host_key = "strict"
     known_hosts = ["ROOM/known_hosts"]
     become = "sudo"
-    limits.connect = "15s"
     limits.command = "10m"
     limits.host = "30m"
     limits.retries = 2
@@ -166,7 +164,7 @@ fn known_hosts_that_nobody_named_are_not_named_and_need_not_be_there() {
     let inventory = room.read(&super::with(
         "[[hosts]]\nname = \"a\"\n[[hosts]]\nname = \"b\"\nknown_hosts = \"known_hosts\"\n",
     ));
-    let text = excerpt(&room, &inventory, &["a", "b"]);
+    let text = excerpt(&inventory, &["a", "b"]);
     assert_eq!(text.matches("known_hosts").count(), 2, "one key and one path: {text}");
     assert_eq!(of(&room.read(&text), &["a", "b"]), of(&inventory, &["a", "b"]), "{text}");
 }

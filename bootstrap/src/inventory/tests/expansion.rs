@@ -13,12 +13,12 @@ fn what_is_left_out_has_the_documented_defaults() {
     let inventory = room.read(&with("[[hosts]]\nname = \"a\"\n"));
     assert_eq!((inventory.concurrency, inventory.run_within), (50, None));
     let host = find(&inventory, "a");
-    assert_eq!((host.address.as_str(), host.port, host.escalation), ("a", 22, Escalation::Sudo));
-    assert_eq!(host.host_key, HostKeyPolicy::Strict);
-    assert_eq!(host.known_hosts, [room.path("home/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts".into()]);
-    assert_eq!(host.identities, [room.path("key")]);
+    assert_eq!((host.address.as_str(), host.port, host.escalation), ("a", None, Escalation::Sudo));
+    // What is not said may be said elsewhere.
+    assert_eq!((&host.host_key, &host.known_hosts, &host.jump), (&None, &None, &None));
+    assert_eq!(host.identities, Some(vec![room.path("key")]));
     let minutes = Duration::from_mins;
-    assert_eq!(host.limits.connect, Duration::from_secs(15));
+    assert_eq!(host.limits.connect, None);
     assert_eq!((host.limits.command, host.limits.host), (minutes(10), minutes(30)));
     let environment = &host.environment;
     assert_eq!(environment.name.as_str(), "dev");
@@ -74,14 +74,14 @@ fn the_host_wins_over_its_groups_and_these_over_the_defaults() {
         "#,
     ));
     let seen: Vec<_> = (inventory.hosts.iter())
-        .map(|host| (host.name.as_str(), host.port, host.escalation, host.limits.connect.as_secs()))
+        .map(|host| (host.name.as_str(), host.port, host.escalation, host.limits.connect))
         .collect();
     let expected = [
-        ("a", 22, Escalation::None, 5),
-        ("b", 2222, Escalation::None, 5),
-        ("d", 22, Escalation::Sudo, 15),
+        ("a", Some(22), Escalation::None, Some(Duration::from_secs(5))),
+        ("b", Some(2222), Escalation::None, Some(Duration::from_secs(5))),
+        ("d", None, Escalation::Sudo, None),
         // Not among the [[hosts]], so it comes last.
-        ("c", 2222, Escalation::None, 5),
+        ("c", Some(2222), Escalation::None, Some(Duration::from_secs(5))),
     ];
     assert_eq!(seen, expected);
     assert_eq!(find(&inventory, "a").limits.command, Duration::from_mins(90));
@@ -133,7 +133,7 @@ fn groups_that_agree_and_groups_that_the_host_overrides_are_no_conflict() {
         "#,
     ));
     let host = find(&inventory, "a");
-    assert_eq!((host.port, host.user.as_str(), host.tags["t"].as_str()), (3, "same", "3"));
+    assert_eq!((host.port, host.user.as_deref(), host.tags["t"].as_str()), (Some(3), Some("same"), "3"));
     assert_eq!(host.groups.iter().map(GroupName::as_str).collect::<Vec<_>>(), ["one", "two"]);
 }
 
@@ -174,8 +174,8 @@ fn an_environment_takes_all_its_keys() {
     );
     assert_eq!(inventory.run_within, Some(Duration::from_hours(48)));
     let host = find(&inventory, "a");
-    assert_eq!(host.identities, [room.path("home/.ssh/lab")]);
-    assert!(matches!(&host.host_key, HostKeyPolicy::Pinned(pin) if pin.ends_with("lqB+o")));
+    assert_eq!(host.identities, Some(vec![room.path("home/.ssh/lab")]));
+    assert!(matches!(&host.host_key, Some(HostKeyPolicy::Pinned(pin)) if pin.ends_with("lqB+o")));
     let environment = &host.environment;
     assert_eq!(environment.instance_name.render(host), "prod/a@10.0.0.1");
     assert_eq!(environment.ca_bundle, Some(room.path("keys/lab-ca.pem")));
@@ -203,14 +203,15 @@ fn a_fleet_is_shown_as_tables_and_as_json() {
     ENVIRONMENT  REGION        ROLE  ACTIVATION   PACKAGE  ENDPOINT  HOSTS
     dev          eu-central-1  SSM   created, 4h  AWS      AWS       2
 
-    HOST  LOGIN            BECOME  ENVIRONMENT  GROUPS  HOST KEY  NAME  TAGS
-    pi-1  pi@[fd00::1]:22  sudo    dev          rack    strict    pi-1  rack=1
-    pi-2  pi@[fd00::2]:22  sudo    dev          rack    strict    pi-2  rack=1
+    HOST  LOGIN         BECOME  ENVIRONMENT  GROUPS  HOST KEY  NAME  TAGS
+    pi-1  pi@[fd00::1]  sudo    dev          rack    -         pi-1  rack=1
+    pi-2  pi@[fd00::2]  sudo    dev          rack    -         pi-2  rack=1
     "#);
     let json = inventory.to_json();
     assert_eq!(json["schema"], 1);
     assert_eq!(json["hosts"][1]["address"], "fd00::2");
-    assert_eq!(json["hosts"][1]["limits"]["connect"], "15s");
+    // What the inventory does not say is not made up.
+    assert!(json["hosts"][1]["limits"]["connect"].is_null() && json["hosts"][1]["port"].is_null());
     assert_eq!(json["environments"][0]["activation"]["expires_in"], "4h");
 }
 
@@ -229,7 +230,7 @@ fn a_local_host_needs_no_login_and_leaves_that_of_others_alone() {
     let inventory = Room::new().read(text);
     let (here, there) = (find(&inventory, "here"), find(&inventory, "there"));
     assert_eq!((here.connection, there.connection), (Connection::Local, Connection::Ssh));
-    assert_eq!((here.user.as_str(), here.identities.len()), ("me", 0));
+    assert_eq!((here.user.as_deref(), &here.identities), (Some("me"), &None));
     assert_eq!(here.environment.instance_name.render(here), "here@localhost");
     let shown = inventory.to_json();
     assert_eq!(shown["hosts"][0]["connection"], "local");

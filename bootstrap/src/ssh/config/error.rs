@@ -32,6 +32,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// What OpenSSH does then, taking any key, is done half.
+pub(super) const CHECKS_NOTHING: &str = "StrictHostKeyChecking no";
+
 /// Something in a configuration that `ssh` would follow and bootstrap does not. To be said, not to be passed over.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unsupported {
@@ -55,6 +58,9 @@ impl Unsupported {
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, keyword } = self;
+        if keyword == CHECKS_NOTHING {
+            return write!(f, "{place}: `{keyword}` is taken as `accept-new`: a changed host key is refused");
+        }
         let left_out = if keyword.starts_with("Match ") {
             "the lines below it are left out"
         } else {

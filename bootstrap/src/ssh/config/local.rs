@@ -40,7 +40,7 @@ impl Local {
         self.host.split('.').next().unwrap_or_default()
     }
 
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+    pub(in crate::ssh) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.0.get(name).map(String::as_str)
     }
 }

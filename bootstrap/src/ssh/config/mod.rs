@@ -64,6 +64,11 @@ impl SshConfig {
         Self { files: Vec::new(), local }
     }
 
+    /// Who and where we are, as it was told.
+    pub(super) fn local(&self) -> &Local {
+        &self.local
+    }
+
     fn read(
         user: Option<&Path>,
         system: Option<&Path>,

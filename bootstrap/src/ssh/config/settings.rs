@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    error::{Place, Unsupported},
+    error::{CHECKS_NOTHING, Place, Unsupported},
     jump::Jump,
     statement::Setting,
     values::{AddressFamily, HostKeyChecking},
@@ -89,7 +89,12 @@ impl Settings {
             Setting::ServerAliveInterval(value) => {
                 self.server_alive_interval = self.server_alive_interval.or(*value);
             }
-            Setting::StrictHostKeyChecking(value) => keep(&mut self.strict_host_key_checking, value),
+            Setting::StrictHostKeyChecking(value) => {
+                if self.strict_host_key_checking.is_none() && *value == HostKeyChecking::No {
+                    self.note(CHECKS_NOTHING, place);
+                }
+                keep(&mut self.strict_host_key_checking, value);
+            }
             Setting::Tag(value) => keep(&mut self.tag, value),
             Setting::User(value) => keep_from(&mut self.user, value, place),
             Setting::UserKnownHostsFile(files) => keep_from(&mut self.user_known_hosts, files, place),

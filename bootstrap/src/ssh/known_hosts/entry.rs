@@ -1,11 +1,17 @@
 //! One line of a `known_hosts` file, as sshd(8) describes its format, read
 //! as tolerantly as OpenSSH reads it: a line that makes no sense is passed over.
 
+use std::path::Path;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use russh::keys::PublicKey;
 use sha1::Sha1;
 
+use super::{
+    super::{error::Peer, fingerprint::Fingerprint},
+    KnownKey,
+};
 use crate::wildcard::matches;
 
 /// What a line says about a key.
@@ -66,6 +72,11 @@ impl Entry {
         Self { line, marker: Marker::Host, key, names: Names::Patterns(vec![name.to_owned()]) }
     }
 
+    /// What is shown of it.
+    pub(super) fn known(&self, file: &Path) -> KnownKey {
+        KnownKey { file: file.to_owned(), line: self.line, fingerprint: Fingerprint::of(&self.key) }
+    }
+
     /// Whether it is about a host, named as [`lookup_name`] does.
     pub(super) fn covers(&self, name: &str) -> bool {
         match &self.names {
@@ -97,9 +108,8 @@ impl Names {
 }
 
 /// How a host is called in these files: `host`, or `[host]:port` off the default port; lower case.
-pub(super) fn lookup_name(host: &str, port: u16) -> String {
-    let host = host.to_ascii_lowercase();
-    if port == 22 { host } else { format!("[{host}]:{port}") }
+pub(super) fn lookup_name(host: &Peer) -> String {
+    host.known_as().to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -109,7 +119,9 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
     fn covers(names: &str, host: &str, port: u16) -> bool {
-        Entry::parse(1, &format!("{names} {KEY}")).unwrap().covers(&lookup_name(host, port))
+        Entry::parse(1, &format!("{names} {KEY}"))
+            .unwrap()
+            .covers(&lookup_name(&Peer { address: host.to_owned(), port }))
     }
 
     #[test]

@@ -13,11 +13,16 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::{Algorithm, Certificate, PublicKey};
 
-use super::fingerprint::Fingerprint;
+use super::{
+    certificate::{self, CertificateFault},
+    error::Peer,
+    fingerprint::Fingerprint,
+};
 use entry::{Entry, Marker, lookup_name};
 
 /// What the files say about a host and a key.
@@ -31,6 +36,40 @@ pub(super) enum Standing {
     Revoked(KnownKey),
     /// Nothing is said about the host, unless that an authority signs its certificates.
     Unknown { authority: Option<KnownKey> },
+}
+
+/// What the files say about a certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Vouching {
+    /// An authority for this host has signed it, and all is well with it.
+    Good,
+    /// An authority for this host has signed it, and yet it is no good.
+    Bad {
+        /// The line of the authority, or the one that revokes.
+        authority: KnownKey,
+        /// Why.
+        why: Unvouched,
+    },
+    /// No authority that is known for this host has signed it.
+    None,
+}
+
+/// Why a certificate by a known authority is no good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unvouched {
+    /// The authority's key, or the host's, is in wrong hands.
+    Revoked,
+    /// Something in the certificate.
+    Fault(CertificateFault),
+}
+
+impl std::fmt::Display for Unvouched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Revoked => f.write_str("its key or its authority's is revoked"),
+            Self::Fault(fault) => fault.fmt(f),
+        }
+    }
 }
 
 /// A key of a `known_hosts` file and where it stands.
@@ -98,11 +137,10 @@ impl KnownHosts {
     pub(super) fn algorithms(
         &self,
         files: &[PathBuf],
-        host: &str,
-        port: u16,
+        host: &Peer,
     ) -> Result<Vec<Algorithm>, KnownHostsError> {
         let read = self.read(files)?;
-        let name = lookup_name(host, port);
+        let name = lookup_name(host);
         let entries = listed(&read, files).map(|(_, entry)| entry);
         Ok(entries
             .filter(|entry| entry.marker == Marker::Host && entry.covers(&name))
@@ -114,33 +152,71 @@ impl KnownHosts {
     pub(super) fn look_up(
         &self,
         files: &[PathBuf],
-        host: &str,
-        port: u16,
+        host: &Peer,
         key: &PublicKey,
     ) -> Result<Standing, KnownHostsError> {
-        Ok(standing(&*self.read(files)?, files, host, port, key))
+        Ok(standing(&*self.read(files)?, files, host, key))
     }
 
-    /// The same, but the key of a host of which nothing is known is recorded in the first file. Two
+    /// The same, but the key of a host of which nothing is known is recorded in the file for that. Two
     /// connections to one host can't both find it unknown: looking and recording is one step.
     pub(super) fn accept_new(
         &self,
         files: &[PathBuf],
-        host: &str,
-        port: u16,
+        record: Option<&Path>,
+        host: &Peer,
         key: &PublicKey,
     ) -> Result<Standing, KnownHostsError> {
         let mut read = self.read(files)?;
-        let found = standing(&read, files, host, port, key);
+        let found = standing(&read, files, host, key);
         if !matches!(found, Standing::Unknown { .. }) {
             return Ok(found);
         }
-        let file = files.first().ok_or(KnownHostsError::NoFile)?;
-        let name = lookup_name(host, port);
+        let file = record.ok_or(KnownHostsError::NoFile)?;
+        let name = lookup_name(host);
         let line = append(file, &name, key)
-            .map_err(|source| KnownHostsError::Write { file: file.clone(), source })?;
-        read.entry(file.clone()).or_default().push(Entry::new(line, &name, key.clone()));
+            .map_err(|source| KnownHostsError::Write { file: file.to_owned(), source })?;
+        read.entry(file.to_owned()).or_default().push(Entry::new(line, &name, key.clone()));
         Ok(Standing::Known)
+    }
+
+    /// Whether an authority is known for a host: then its server is asked for a certificate.
+    pub(super) fn has_authority(&self, files: &[PathBuf], host: &Peer) -> Result<bool, KnownHostsError> {
+        let read = self.read(files)?;
+        let name = lookup_name(host);
+        let is_one = |entry: &Entry| entry.marker == Marker::CertAuthority && entry.covers(&name);
+        Ok(listed(&read, files).any(|(_, entry)| is_one(entry)))
+    }
+
+    /// What the files say about a certificate.
+    pub(super) fn vouch(
+        &self,
+        files: &[PathBuf],
+        host: &Peer,
+        certificate: &Certificate,
+    ) -> Result<Vouching, KnownHostsError> {
+        let read = self.read(files)?;
+        let name = lookup_name(host);
+        let about = |(_, entry): &(&PathBuf, &Entry)| entry.covers(&name);
+        let is_revoked = |(_, entry): &(&PathBuf, &Entry)| {
+            let revoked = [certificate.signature_key(), certificate.public_key()];
+            entry.marker == Marker::Revoked && revoked.contains(&entry.key.key_data())
+        };
+        let is_authority = |(_, entry): &(&PathBuf, &Entry)| {
+            entry.marker == Marker::CertAuthority && entry.key.key_data() == certificate.signature_key()
+        };
+        let Some((file, entry)) = listed(&read, files).filter(about).find(is_authority) else {
+            return Ok(Vouching::None);
+        };
+        if let Some((file, entry)) = listed(&read, files).filter(about).find(is_revoked) {
+            return Ok(Vouching::Bad { authority: entry.known(file), why: Unvouched::Revoked });
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        // Principals are names without ports.
+        Ok(match certificate::check(certificate, &host.address.to_ascii_lowercase(), now) {
+            Ok(()) => Vouching::Good,
+            Err(fault) => Vouching::Bad { authority: entry.known(file), why: Unvouched::Fault(fault) },
+        })
     }
 
     fn read(
@@ -177,15 +253,14 @@ fn listed<'a>(
 fn standing(
     read: &HashMap<PathBuf, Vec<Entry>>,
     files: &[PathBuf],
-    host: &str,
-    port: u16,
+    host: &Peer,
     key: &PublicKey,
 ) -> Standing {
-    let found = standing_of_name(read, files, &lookup_name(host, port), key);
+    let found = standing_of_name(read, files, &lookup_name(host), key);
     // An entry without a port speaks for every port that has no entry of its own, as in OpenSSH,
     // but only for the key, never against it.
-    if port != 22 && matches!(found, Standing::Unknown { .. }) {
-        let elsewhere = standing_of_name(read, files, &lookup_name(host, 22), key);
+    if host.port != 22 && matches!(found, Standing::Unknown { .. }) {
+        let elsewhere = standing_of_name(read, files, &host.address.to_ascii_lowercase(), key);
         if matches!(elsewhere, Standing::Known | Standing::Revoked(_)) {
             return elsewhere;
         }
@@ -202,8 +277,7 @@ fn standing_of_name(
     let (mut same, mut others, mut authority) = (false, Vec::new(), None);
     for (file, entry) in listed(read, files).filter(|(_, entry)| entry.covers(name)) {
         let is_same = entry.key.key_data() == key.key_data();
-        let known =
-            || KnownKey { file: file.clone(), line: entry.line, fingerprint: Fingerprint::of(&entry.key) };
+        let known = || entry.known(file);
         match entry.marker {
             Marker::Revoked if is_same => return Standing::Revoked(known()),
             Marker::Revoked => {}

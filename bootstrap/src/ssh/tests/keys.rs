@@ -2,6 +2,8 @@
 
 use std::{fs, io::Write, os::fd::AsRawFd, path::PathBuf};
 
+use secrecy::ExposeSecret;
+
 use super::*;
 use crate::ssh::{Fingerprint, FromDescriptor, KeyError};
 
@@ -12,8 +14,12 @@ fn make(directory: &Path, name: &str, options: &[&str], passphrase: &str) -> (Pa
     (directory.join(name), line.split_whitespace().nth(1).unwrap().to_owned())
 }
 
-fn load(file: &PathBuf, passphrases: Vec<&'static str>) -> Result<String, KeyError> {
-    let ring = KeyRing::load([file], &mut Fixed(passphrases))?;
+fn load(file: &Path, passphrases: Vec<&'static str>) -> Result<String, KeyError> {
+    let mut host = HostSpec::for_test("lab", "dev");
+    host.identities = Some(vec![file.to_owned()]);
+    let hosts = [Arc::new(host)];
+    let logins = Logins::find(&SshConfig::empty(nobody()), &hosts, &hosts);
+    let ring = KeyRing::gather(&logins, Agents::default(), &mut Fixed(passphrases))?;
     Ok(Fingerprint::of(ring.get(file).unwrap().public_key()).sha256().to_owned())
 }
 
@@ -88,11 +94,17 @@ fn passphrases_come_from_a_descriptor_line_by_line() {
     let (one, one_print) = make(directory.path(), "one", &["-t", "ed25519"], "first one");
     let (two, two_print) = make(directory.path(), "two", &["-t", "ed25519"], "second");
     let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"first one\nsecond\n").unwrap();
+    writer.write_all(b"the password\nfirst one\nsecond\n").unwrap();
     drop(writer);
     let mut source = FromDescriptor::read(reader.as_raw_fd().try_into().unwrap()).unwrap();
     assert!(!format!("{source:?}").contains("second"));
-    let ring = KeyRing::load([&one, &two], &mut source).unwrap();
+    // With a password, that is the first line, and no passphrase.
+    assert_eq!(source.password("").unwrap().unwrap().expose_secret(), "the password");
+    let mut host = HostSpec::for_test("lab", "dev");
+    host.identities = Some(vec![one.clone(), two.clone()]);
+    let hosts = [Arc::new(host)];
+    let logins = Logins::find(&SshConfig::empty(nobody()), &hosts, &hosts);
+    let ring = KeyRing::gather(&logins, Agents::default(), &mut source).unwrap();
     for (file, expected) in [(&one, one_print), (&two, two_print)] {
         assert_eq!(Fingerprint::of(ring.get(file).unwrap().public_key()).sha256(), expected);
     }
@@ -111,8 +123,8 @@ async fn servers_take_rsa_and_ecdsa_keys_and_encrypted_ones() {
     ] {
         let (file, _) = make(server.path("").as_path(), name, options, passphrase);
         server.write("authorized_keys", &server.read(&format!("{name}.pub")));
-        host.identities = vec![file];
-        let keys = KeyRing::load(&host.identities, &mut Fixed(vec!["hunter22"])).unwrap();
-        SshConnector::new(keys, 16).connect(&host).await.unwrap().close().await;
+        host.identities = Some(vec![file]);
+        let connector = prepared(&SshConfig::empty(nobody()), &[&host], vec!["hunter22"]).await.unwrap();
+        connector.connect(&host).await.unwrap().close().await;
     }
 }

@@ -5,9 +5,16 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use super::*;
 use crate::{
     inventory::HostKeyPolicy,
-    ssh::known_hosts::{KnownHosts, Standing},
+    ssh::{
+        Peer,
+        known_hosts::{KnownHosts, Standing},
+    },
 };
 use russh::keys::PublicKey;
+
+fn at_port(host: &str, port: u16) -> Peer {
+    Peer { address: host.to_owned(), port }
+}
 
 fn pair(directory: &std::path::Path, name: &str, kind: &str) -> PublicKey {
     server::keygen(directory, &["-q", "-t", kind, "-N", "", "-f", name]);
@@ -22,8 +29,14 @@ fn what_is_recorded_is_found_by_ssh_keygen_and_after_its_hashing_by_us() {
     let files = [at.join("new/known_hosts")];
     let hosts = KnownHosts::default();
     for (host, port, key) in [("web1.Example", 22, &one), ("10.0.0.1", 2222, &two), ("::1", 22, &two)] {
-        assert_eq!(hosts.accept_new(&files, host, port, key).unwrap(), Standing::Known);
-        assert_eq!(hosts.accept_new(&files, host, port, key).unwrap(), Standing::Known);
+        assert_eq!(
+            hosts.accept_new(&files, Some(&files[0]), &at_port(host, port), key).unwrap(),
+            Standing::Known
+        );
+        assert_eq!(
+            hosts.accept_new(&files, Some(&files[0]), &at_port(host, port), key).unwrap(),
+            Standing::Known
+        );
     }
     assert_eq!(fs::read_to_string(&files[0]).unwrap().lines().count(), 3);
     assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
@@ -35,11 +48,11 @@ fn what_is_recorded_is_found_by_ssh_keygen_and_after_its_hashing_by_us() {
     server::keygen(at, &["-H", "-f", "new/known_hosts"]);
     assert!(fs::read_to_string(&files[0]).unwrap().lines().all(|line| line.starts_with("|1|")));
     let hosts = KnownHosts::default();
-    assert_eq!(hosts.look_up(&files, "WEB1.example", 22, &one).unwrap(), Standing::Known);
-    assert_eq!(hosts.look_up(&files, "10.0.0.1", 2222, &two).unwrap(), Standing::Known);
-    assert!(matches!(hosts.look_up(&files, "10.0.0.1", 2222, &one).unwrap(), Standing::Changed(_)));
+    assert_eq!(hosts.look_up(&files, &at_port("WEB1.example", 22), &one).unwrap(), Standing::Known);
+    assert_eq!(hosts.look_up(&files, &at_port("10.0.0.1", 2222), &two).unwrap(), Standing::Known);
+    assert!(matches!(hosts.look_up(&files, &at_port("10.0.0.1", 2222), &one).unwrap(), Standing::Changed(_)));
     assert_eq!(
-        hosts.look_up(&files, "web2.example", 22, &one).unwrap(),
+        hosts.look_up(&files, &at_port("web2.example", 22), &one).unwrap(),
         Standing::Unknown { authority: None }
     );
 }
@@ -58,7 +71,7 @@ fn a_key_is_changed_revoked_or_unknown_by_the_line_that_says_so() {
     );
     fs::write(at.join("known_hosts"), lines).unwrap();
     let (files, hosts) = ([at.join("none"), at.join("known_hosts")], KnownHosts::default());
-    let look = |host: &str, key: &PublicKey| hosts.look_up(&files, host, 22, key).unwrap();
+    let look = |host: &str, key: &PublicKey| hosts.look_up(&files, &at_port(host, 22), key).unwrap();
     assert_eq!(look("a.lab", &one), Standing::Known);
     assert_eq!(look("bad.lab", &one), Standing::Unknown { authority: None });
     let Standing::Revoked(line) = look("a.lab", &two) else { panic!() };
@@ -66,9 +79,12 @@ fn a_key_is_changed_revoked_or_unknown_by_the_line_that_says_so() {
     let Standing::Unknown { authority: Some(authority) } = look("a.corp", &one) else { panic!() };
     assert_eq!(authority.line, 5);
     // An entry without a port speaks for the key at other ports, and never against it.
-    assert_eq!(hosts.look_up(&files, "a.lab", 2222, &one).unwrap(), Standing::Known);
+    assert_eq!(hosts.look_up(&files, &at_port("a.lab", 2222), &one).unwrap(), Standing::Known);
     let third = pair(at, "three", "ecdsa");
-    assert_eq!(hosts.look_up(&files, "a.lab", 2222, &third).unwrap(), Standing::Unknown { authority: None });
+    assert_eq!(
+        hosts.look_up(&files, &at_port("a.lab", 2222), &third).unwrap(),
+        Standing::Unknown { authority: None }
+    );
     let Standing::Changed(known) = look("a.lab", &third) else { panic!() };
     assert_eq!((known.len(), known[0].line), (1, 3));
 }
@@ -80,9 +96,9 @@ fn a_last_line_without_an_end_is_not_spoiled() {
     let key = pair(at, "one", "ed25519");
     let files = [at.join("known_hosts")];
     fs::write(&files[0], format!("old {}", key.to_openssh().unwrap().trim_end())).unwrap();
-    KnownHosts::default().accept_new(&files, "new", 22, &key).unwrap();
+    KnownHosts::default().accept_new(&files, Some(&files[0]), &at_port("new", 22), &key).unwrap();
     for name in ["old", "new"] {
-        assert_eq!(KnownHosts::default().look_up(&files, name, 22, &key).unwrap(), Standing::Known);
+        assert_eq!(KnownHosts::default().look_up(&files, &at_port(name, 22), &key).unwrap(), Standing::Known);
     }
 }
 
@@ -90,9 +106,9 @@ fn a_last_line_without_an_end_is_not_spoiled() {
 async fn many_first_contacts_at_once_record_one_line_and_strict_then_agrees() {
     let server = Sshd::start().await;
     let mut host = spec(&server);
-    host.host_key = HostKeyPolicy::AcceptNew;
-    host.known_hosts = vec![server.path("fresh/known_hosts")];
-    let connector = connector(&host);
+    host.host_key = Some(HostKeyPolicy::AcceptNew);
+    host.known_hosts = Some(vec![server.path("fresh/known_hosts")]);
+    let connector = connector(&host).await;
     let (a, b, c) =
         tokio::join!(connector.connect(&host), connector.connect(&host), connector.connect(&host));
     for host in [a, b, c] {
@@ -101,7 +117,7 @@ async fn many_first_contacts_at_once_record_one_line_and_strict_then_agrees() {
     let name = format!("[127.0.0.1]:{}", server.port);
     assert!(server.keygen(&["-F", &name, "-f", "fresh/known_hosts"]).contains("found: line 1"));
     assert_eq!(server.read("fresh/known_hosts").lines().count(), 1);
-    host.host_key = HostKeyPolicy::Strict;
+    host.host_key = Some(HostKeyPolicy::Strict);
     connect(&host).await.unwrap().close().await;
 }
 
@@ -109,9 +125,9 @@ async fn many_first_contacts_at_once_record_one_line_and_strict_then_agrees() {
 async fn accept_new_without_a_writable_file_is_an_error_of_its_own() {
     let server = Sshd::start().await;
     let mut host = spec(&server);
-    host.host_key = HostKeyPolicy::AcceptNew;
-    host.known_hosts = vec![];
+    host.host_key = Some(HostKeyPolicy::AcceptNew);
+    host.known_hosts = Some(vec![]);
     assert_eq!(refusal(&host).await.kind(), "known-hosts");
-    host.known_hosts = vec![PathBuf::from("/proc/none/known_hosts")];
+    host.known_hosts = Some(vec![PathBuf::from("/proc/none/known_hosts")]);
     assert_eq!(refusal(&host).await.kind(), "known-hosts");
 }

@@ -26,7 +26,23 @@ impl Sshd {
 
     /// The same with more lines in its configuration; what they set, they set first.
     pub(super) async fn with(lines: &str) -> Self {
+        Self::prepared(lines, |_| {}).await
+    }
+
+    /// A server whose Ed25519 host key is signed by `host_ca`, with these options of `ssh-keygen -s`.
+    pub(super) async fn signing_hosts(options: &[&str]) -> Self {
+        Self::prepared("HostCertificate %/host_ed25519-cert.pub", |at| {
+            keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "host_ca"]);
+            let sign = ["-q", "-s", "host_ca", "-I", "lab", "-h"];
+            keygen(at, &[&sign, options, &["host_ed25519.pub"]].concat());
+        })
+        .await
+    }
+
+    /// `%` in the lines is the server's directory.
+    async fn prepared(lines: &str, prepare: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let lines = &lines.replace('%', &directory.path().display().to_string());
         let path = directory.path();
         for (name, kind) in
             [("id", "ed25519"), ("host_ed25519", "ed25519"), ("host_rsa", "rsa"), ("host_ecdsa", "ecdsa")]
@@ -34,6 +50,7 @@ impl Sshd {
             keygen(path, &["-t", kind, "-N", "", "-f", name]);
         }
         fs::copy(path.join("id.pub"), path.join("authorized_keys")).unwrap();
+        prepare(path);
         if !Path::new("/run/sshd").exists() {
             // Wanted by a server that runs as root; as another user it does without.
             fs::create_dir("/run/sshd").ok();

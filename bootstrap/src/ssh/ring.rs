@@ -1,0 +1,286 @@
+//! All that we can prove ourselves with: keys of files, decrypted once for the whole run and before any host is touched;
+//! certificates; and what agents hold. What of it is shown to a host, and in which order, is decided here.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use russh::keys::{Certificate, PrivateKey, PublicKey, agent::AgentIdentity, ssh_key::public::KeyData};
+
+use super::{
+    agent::Agents,
+    keys::{self, KeyError, Sealed},
+    login::{Login, Logins, Origin},
+    passphrase::PassphraseSource,
+};
+use crate::failure::with_sources;
+
+/// Keys, certificates and agents of a run.
+#[derive(Default)]
+pub struct KeyRing {
+    files: HashMap<PathBuf, FileKey>,
+    certificates: HashMap<PathBuf, Arc<Certificate>>,
+    agents: Agents,
+    warnings: Vec<String>,
+}
+
+/// What a key file is good for.
+enum FileKey {
+    /// It signs.
+    Private(Arc<PrivateKey>),
+    /// It only names a key; an agent has to sign.
+    Public(Box<PublicKey>),
+}
+
+impl FileKey {
+    fn public(&self) -> &PublicKey {
+        match self {
+            Self::Private(key) => key.public_key(),
+            Self::Public(key) => key,
+        }
+    }
+}
+
+/// One thing to show to a server, and who signs for it.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    pub(super) key: PublicKey,
+    pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) signing: Signing,
+}
+
+/// Who signs.
+#[derive(Clone)]
+pub(super) enum Signing {
+    Ourselves(Arc<PrivateKey>),
+    /// The agent behind a socket, with what it holds.
+    Agent(PathBuf, Box<AgentIdentity>),
+}
+
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ourselves(_) => "Ourselves",
+            Self::Agent(..) => "Agent",
+        })
+    }
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.files.keys()).finish()
+    }
+}
+
+impl KeyRing {
+    /// Loads every file of the logins once; `passphrases` is asked for those that are encrypted and that no agent holds. A
+    /// file that the inventory does not name and that is of no use is said and left out.
+    pub fn gather(
+        logins: &Logins,
+        agents: Agents,
+        passphrases: &mut dyn PassphraseSource,
+    ) -> Result<Self, KeyError> {
+        let mut ring = Self { warnings: agents.troubles().to_vec(), agents, ..Self::default() };
+        let mut seen: HashMap<&Path, Origin> = HashMap::new();
+        for login in logins.each() {
+            for file in &login.keys.files {
+                // Who insists on a file is heard, whoever else names it.
+                match seen.get(file.as_path()) {
+                    Some(Origin::Inventory) => continue,
+                    Some(_) if login.keys.origin != Origin::Inventory => continue,
+                    _ => {}
+                }
+                seen.insert(file, login.keys.origin);
+                if !ring.files.contains_key(file) {
+                    ring.add(file, login, passphrases)?;
+                }
+            }
+            for file in &login.keys.certificates {
+                ring.add_certificate(file);
+            }
+        }
+        Ok(ring)
+    }
+
+    /// What the operator should know.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The private key of a file.
+    #[must_use]
+    pub fn get(&self, file: &Path) -> Option<&Arc<PrivateKey>> {
+        match self.files.get(file)? {
+            FileKey::Private(key) => Some(key),
+            FileKey::Public(_) => None,
+        }
+    }
+
+    fn add(
+        &mut self,
+        file: &Path,
+        login: &Login,
+        passphrases: &mut dyn PassphraseSource,
+    ) -> Result<(), KeyError> {
+        let must = login.keys.origin == Origin::Inventory;
+        if !must && !file.exists() {
+            return Ok(());
+        }
+        match self.open(file, login, passphrases) {
+            Ok(key) => {
+                self.files.insert(file.to_owned(), key);
+                self.add_certificate(&beside(file));
+                Ok(())
+            }
+            Err(error) if must => Err(error),
+            Err(error) => {
+                self.warnings.push(format!("{}; it is not used ({})", with_sources(&error), error.hint()));
+                Ok(())
+            }
+        }
+    }
+
+    fn open(
+        &self,
+        file: &Path,
+        login: &Login,
+        passphrases: &mut dyn PassphraseSource,
+    ) -> Result<FileKey, KeyError> {
+        let is_held = |key: &PublicKey| self.held(login, key.key_data()).is_some();
+        match keys::read(file)? {
+            Sealed::Open(key) => Ok(FileKey::Private(Arc::new(*key))),
+            // As with `ssh`, the public half tells the agent which key is meant.
+            Sealed::Public(key) | Sealed::Encrypted { public: Some(key), .. } if is_held(&key) => {
+                Ok(FileKey::Public(key))
+            }
+            Sealed::Public(_) => Err(KeyError::PublicKey { file: file.into() }),
+            Sealed::Encrypted { text, .. } => {
+                keys::decrypt(file, &text, passphrases).map(|key| FileKey::Private(Arc::new(key)))
+            }
+        }
+    }
+
+    fn add_certificate(&mut self, file: &Path) {
+        if self.certificates.contains_key(file) || !file.exists() {
+            return;
+        }
+        let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        let parsed =
+            read.and_then(|text| Certificate::from_openssh(text.trim()).map_err(|error| error.to_string()));
+        match parsed {
+            Ok(certificate) if certificate.valid_before() <= now() => {
+                let key_id = certificate.key_id();
+                self.warnings.push(format!(
+                    "certificate {} ({key_id}) has expired and is not shown; get a new one (`ssh-keygen -Lf` shows its times)",
+                    file.display()
+                ));
+            }
+            Ok(certificate) => {
+                self.certificates.insert(file.to_owned(), Arc::new(certificate));
+            }
+            Err(why) => {
+                let file = file.display();
+                self.warnings.push(format!(
+                    "certificate {file} cannot be used: {why}; see what `ssh-keygen -Lf {file}` says of it"
+                ));
+            }
+        }
+    }
+
+    /// The agent's own word for a plain key that it holds.
+    fn held<'a>(&'a self, login: &'a Login, key: &KeyData) -> Option<(&'a Path, &'a AgentIdentity)> {
+        let socket = login.keys.agent.as_deref()?;
+        let is_it = |held: &&AgentIdentity| matches!(held, AgentIdentity::PublicKey { key: own, .. } if own.key_data() == key);
+        self.agents.held(socket).iter().find(is_it).map(|held| (socket, held))
+    }
+
+    /// What is shown to a host, in order: the files that somebody named, each with its certificates before it; what else an
+    /// agent holds; and keys by habit, those in the agent first. `ssh` shows the agent's other keys before files that the
+    /// agent does not hold; here, the keys that were named come before a server loses its patience.
+    pub(super) fn proofs(&self, login: &Login) -> Vec<Proof> {
+        let wish = &login.keys;
+        let files = || wish.files.iter().filter_map(|file| Some((file, self.files.get(file)?)));
+        let mut proofs = Proofs::default();
+        for (file, key) in files() {
+            if wish.origin != Origin::Habit || self.held(login, key.public().key_data()).is_some() {
+                self.add_file(login, file, key, &mut proofs);
+            }
+        }
+        if let Some(socket) = wish.agent.as_deref().filter(|_| !wish.only) {
+            for held in self.agents.held(socket) {
+                proofs.add_held(socket, held);
+            }
+        }
+        for (file, key) in files() {
+            self.add_file(login, file, key, &mut proofs);
+        }
+        proofs.0
+    }
+
+    fn add_file(&self, login: &Login, file: &Path, key: &FileKey, proofs: &mut Proofs) {
+        let public = key.public();
+        // An agent that holds a certificate for the key holds the key: it needs no file for it.
+        if let Some(socket) = login.keys.agent.as_deref() {
+            let certified = self.agents.held(socket).iter().filter(|held| {
+                matches!(held, AgentIdentity::Certificate { certificate, .. } if certificate.public_key() == public.key_data())
+            });
+            certified.for_each(|held| proofs.add_held(socket, held));
+        }
+        let signing = match (self.held(login, public.key_data()), key) {
+            (Some((socket, held)), _) => Signing::Agent(socket.to_owned(), Box::new(held.clone())),
+            (None, FileKey::Private(key)) => Signing::Ourselves(Arc::clone(key)),
+            (None, FileKey::Public(_)) => return,
+        };
+        let beside = beside(file);
+        let certificates = login.keys.certificates.iter().chain([&beside]);
+        for certificate in certificates.filter_map(|file| self.certificates.get(file)) {
+            if certificate.public_key() == public.key_data() {
+                proofs.add(public.clone(), Some(Arc::clone(certificate)), signing.clone());
+            }
+        }
+        proofs.add(public.clone(), None, signing);
+    }
+}
+
+/// Each thing once.
+#[derive(Default)]
+struct Proofs(Vec<Proof>);
+
+impl Proofs {
+    fn add(&mut self, key: PublicKey, certificate: Option<Arc<Certificate>>, signing: Signing) {
+        let is_same =
+            |proof: &Proof| proof.key.key_data() == key.key_data() && proof.certificate == certificate;
+        if !self.0.iter().any(is_same) {
+            self.0.push(Proof { key, certificate, signing });
+        }
+    }
+
+    fn add_held(&mut self, socket: &Path, held: &AgentIdentity) {
+        let certificate = match held {
+            AgentIdentity::PublicKey { .. } => None,
+            AgentIdentity::Certificate { certificate, .. } if certificate.valid_before() <= now() => return,
+            AgentIdentity::Certificate { certificate, .. } => Some(Arc::new(certificate.clone())),
+        };
+        let signing = Signing::Agent(socket.to_owned(), Box::new(held.clone()));
+        self.add(held.public_key().into_owned(), certificate, signing);
+    }
+}
+
+/// Where `ssh-keygen -s` puts the certificate of a key.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    // The certificate of `id.pub` is that of `id`.
+    if file.extension().is_some_and(|extension| extension == "pub") {
+        name = file.with_extension("").into_os_string();
+    }
+    name.push("-cert.pub");
+    name.into()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

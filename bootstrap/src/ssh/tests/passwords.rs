@@ -1,0 +1,155 @@
+//! Passwords, on a server that takes nothing else. It is russh's own: OpenSSH takes the passwords of this machine's users only.
+
+use std::{
+    borrow::Cow,
+    sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
+};
+
+use russh::{
+    MethodKind, MethodSet,
+    keys::decode_secret_key,
+    server::{self, Auth, Handler, Response},
+};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::inventory::HostKeyPolicy;
+
+const PASSWORD: &str = "correct horse";
+
+/// What a server asks in words of its own.
+#[derive(Clone, Copy)]
+enum Asks {
+    Password,
+    Code,
+}
+
+/// A server for one login user, and what it was told.
+#[derive(Clone)]
+struct Server {
+    methods: Vec<MethodKind>,
+    asks: Asks,
+    told: Arc<Mutex<Vec<String>>>,
+    keys: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn hears(&self, password: &str) -> Auth {
+        self.told.lock().unwrap().push(password.to_owned());
+        if password == PASSWORD { Auth::Accept } else { Auth::reject() }
+    }
+}
+
+impl Handler for Server {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _user: &str,
+        _key: server::PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        self.keys.fetch_add(1, Ordering::Relaxed);
+        Ok(Auth::reject())
+    }
+
+    async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, Self::Error> {
+        Ok(self.hears(password))
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let Some(mut response) = response else {
+            let prompt = match self.asks {
+                Asks::Password => ("Password: ", false),
+                Asks::Code => ("Verification code: ", true),
+            };
+            let prompts = Cow::Owned(vec![(Cow::Borrowed(prompt.0), prompt.1)]);
+            return Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts });
+        };
+        let answer = String::from_utf8(response.next().unwrap().to_vec()).unwrap();
+        Ok(self.hears(&answer))
+    }
+}
+
+/// Starts a server; the host is known and has a key that it does not take.
+async fn start(methods: &[MethodKind], asks: Asks) -> (Server, HostSpec, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    for name in ["host", "id"] {
+        super::server::keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", name]);
+    }
+    let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
+    let config = Arc::new(server::Config {
+        keys: vec![decode_secret_key(&read("host"), None).unwrap()],
+        methods: MethodSet::from(methods),
+        auth_rejection_time: Duration::ZERO,
+        ..server::Config::default()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::fs::write(at.join("known_hosts"), format!("[127.0.0.1]:{port} {}", read("host.pub"))).unwrap();
+    let server = Server { methods: methods.to_vec(), asks, told: Arc::default(), keys: Arc::default() };
+    let handler = server.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let session = server::run_stream(Arc::clone(&config), stream, handler.clone()).await;
+            if let Ok(session) = session {
+                tokio::spawn(session);
+            }
+        }
+    });
+    let mut host = HostSpec::for_test("lab", "dev");
+    host.port = Some(port);
+    host.identities = Some(vec![at.join("id")]);
+    host.known_hosts = Some(vec![at.join("known_hosts")]);
+    host.limits.connect = Some(Duration::from_mins(1));
+    host.password = true;
+    (server, host, directory)
+}
+
+async fn with_password(host: &HostSpec, password: &'static str) -> Result<SshHost, ConnectError> {
+    prepared(&SshConfig::empty(nobody()), &[host], vec![password]).await.unwrap().connect(host).await
+}
+
+#[tokio::test]
+async fn a_password_comes_after_the_keys_and_is_said_once() {
+    let both = [MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password];
+    for methods in [&both[..], &both[..2], &[MethodKind::PublicKey, MethodKind::Password], &both[1..]] {
+        let (server, host, _files) = start(methods, Asks::Password).await;
+        with_password(&host, PASSWORD).await.unwrap().close().await;
+        assert_eq!(*server.told.lock().unwrap(), [PASSWORD]);
+        assert_eq!(server.keys.load(Ordering::Relaxed), 1);
+        let error = with_password(&host, "wrong").await.unwrap_err();
+        assert!(error.to_string().contains("the password was refused"), "{error}");
+        assert_eq!(*server.told.lock().unwrap(), [PASSWORD, "wrong"], "{:?}", server.methods);
+    }
+}
+
+#[tokio::test]
+async fn a_question_for_something_else_is_quoted_and_not_answered() {
+    let methods = [MethodKind::PublicKey, MethodKind::KeyboardInteractive];
+    let (server, host, _files) = start(&methods, Asks::Code).await;
+    let error = with_password(&host, PASSWORD).await.unwrap_err();
+    assert!(error.to_string().contains("the server asks `Verification code:`"), "{error}");
+    assert!(server.told.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_who_it_should_be_or_did_not_ask_hears_no_password() {
+    let (server, host, _files) = start(&[MethodKind::Password], Asks::Password).await;
+    let mut impostor = host.clone();
+    impostor.host_key =
+        Some(HostKeyPolicy::Pinned("SHA256:uNiVztksCsDhcc0u9e8BrjJUCoWDLRBMwoAtyGlqB+o".to_owned()));
+    let error = with_password(&impostor, PASSWORD).await.unwrap_err();
+    assert!(matches!(error, ConnectError::HostKeyMismatch { .. }), "{error}");
+    let other = HostSpec { name: HostSpec::for_test("other", "dev").name, password: false, ..host.clone() };
+    let config = SshConfig::empty(nobody());
+    let connector = prepared(&config, &[&host, &other], vec![PASSWORD]).await.unwrap();
+    let error = connector.connect(&other).await.unwrap_err();
+    assert!(error.hint().contains("ssh_password"), "{}", error.hint());
+    assert!(server.told.lock().unwrap().is_empty());
+}
