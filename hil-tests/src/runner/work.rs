@@ -142,6 +142,7 @@ fn directories(of: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::Deadline;
 
     #[tokio::test]
     async fn a_process_of_a_place_is_ended_and_the_place_is_gone() {
@@ -157,6 +158,10 @@ mod tests {
             .spawn()
             .unwrap();
         fs::write(&mark, child.id().to_string()).unwrap();
+        // Right after its start a process has no command line for a moment.
+        let known = Known { pid: i32::try_from(child.id()).unwrap(), mark: mark.to_string_lossy().into_owned() };
+        let deadline = Deadline::after(Duration::from_secs(20));
+        while !known.is_alive() && deadline.pause(Duration::from_millis(1)).await {}
         let waiting = std::thread::spawn(move || child.wait());
         sweep(&place).await.unwrap();
         let status = waiting.join().unwrap().unwrap();
