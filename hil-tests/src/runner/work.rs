@@ -159,7 +159,8 @@ mod tests {
             .unwrap();
         fs::write(&mark, child.id().to_string()).unwrap();
         // Right after its start a process has no command line for a moment.
-        let known = Known { pid: i32::try_from(child.id()).unwrap(), mark: mark.to_string_lossy().into_owned() };
+        let known =
+            Known { pid: i32::try_from(child.id()).unwrap(), mark: mark.to_string_lossy().into_owned() };
         let deadline = Deadline::after(Duration::from_secs(20));
         while !known.is_alive() && deadline.pause(Duration::from_millis(1)).await {}
         let waiting = std::thread::spawn(move || child.wait());
