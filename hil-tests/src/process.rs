@@ -2,6 +2,7 @@
 //! a pid which the kernel gave to somebody else is never signalled.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -53,10 +54,64 @@ impl Known {
     }
 }
 
+/// Kills every process that has a path below `place` among its arguments, and waits until there is none.
+pub(crate) async fn kill_all_in(place: &Path, limit: Duration) {
+    let prefix = format!("{}/", place.display());
+    let deadline = Deadline::after(limit);
+    loop {
+        let found = with_an_argument(&prefix);
+        if found.is_empty() {
+            return;
+        }
+        for process in found {
+            process.signal(Signal::KILL);
+        }
+        if !deadline.pause(Duration::from_millis(20)).await {
+            return;
+        }
+    }
+}
+
+fn with_an_argument(prefix: &str) -> Vec<Known> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let mark = words.into_iter().find(|word| word.starts_with(prefix));
+        found.extend(mark.map(|mark| Known { pid, mark: mark.into_owned() }));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[tokio::test]
+    async fn a_process_that_works_in_a_place_is_found_by_its_argument_and_killed() {
+        let place = tempfile::tempdir().unwrap();
+        let start = |directory: &Path| {
+            Command::new("sh")
+                .args(["-c", "read line", "sh"])
+                .arg(directory.join("hosts.toml"))
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let mut beside = start(&place.path().with_extension("other"));
+        let mut within = start(place.path());
+        // Right after its start a process has no command line for a moment.
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let prefix = format!("{}/", place.path().display());
+        while with_an_argument(&prefix).is_empty() && deadline.pause(Duration::from_millis(1)).await {}
+        kill_all_in(place.path(), Duration::from_secs(5)).await;
+        assert!(!within.wait().unwrap().success());
+        assert!(beside.try_wait().unwrap().is_none(), "it was killed");
+        drop(beside.stdin.take());
+        beside.wait().unwrap();
+    }
 
     #[tokio::test]
     async fn a_process_with_another_command_line_is_not_ours_and_is_left_alone() {

@@ -9,6 +9,7 @@ pub mod bench;
 pub(crate) mod cgroup;
 mod layers;
 pub mod rehearsal;
+mod relay;
 pub mod trials;
 
 use std::fs;

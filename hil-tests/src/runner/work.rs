@@ -18,7 +18,7 @@ use crate::fleet::{cgroup, remove_network_of};
 use crate::lab::{Paths, Programs, endpoint};
 use crate::machine::Machine as _;
 use crate::machine::qemu::Qemu;
-use crate::process::Known;
+use crate::process::{Known, kill_all_in};
 
 /// How deep below the place of a run its machines lie.
 const DEPTH: usize = 4;
@@ -115,6 +115,8 @@ pub(crate) async fn sweep(directory: &Path) -> Result<()> {
             endpoint::stop(&paths).await;
         }
     }
+    // A controller of a scenario, which would make new files in it.
+    kill_all_in(directory, STOP_GRACE).await;
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("can't delete {}", directory.display()))
