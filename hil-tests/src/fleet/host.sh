@@ -8,9 +8,17 @@ directory=$2 lower=$3 name=$4 address=$5 port=$6
 shift 6
 
 root=$directory/root
-mkdir -p "$root" "$directory/upper" "$directory/work"
-# In memory: thousands of small files that nobody reads again must not go to the disk's journal.
-mount -t overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" overlay "$root"
+layers() {
+    mkdir -p "$1/upper" "$1/work"
+    mount -t overlay -o "lowerdir=$lower,upperdir=$1/upper,workdir=$1/work" overlay "$root"
+}
+mkdir -p "$root"
+if ! layers "$directory" 2>/dev/null; then
+    # An overlay can't be written to on another one, which the root of a container often is.
+    mkdir -p "$directory/memory"
+    mount -t tmpfs tmpfs "$directory/memory"
+    layers "$directory/memory"
+fi
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=0755,size=4m tmpfs "$root/dev"
 mount -t tmpfs -o mode=0755,size=16m tmpfs "$root/run"
