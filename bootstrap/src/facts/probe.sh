@@ -76,84 +76,89 @@ quote() { sed "s/^/$1|/" && echo; }
 json_value() { sed -n "s/.*\"$2\" *: *\"\([^\"]*\)\".*/\1/p" "$1" 2>/dev/null | head -n 1; }
 free_kib() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
 
-say kernel.machine "$(uname -m)"
-say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
-if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
-[ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
-# After 2038 the programs of a 32-bit userland can't tell the time; its kernel can.
-say clock "$(date +%s 2>/dev/null || awk '$1 == "btime" { at += $2 } FILENAME == "/proc/uptime" { at += $1 } END { printf "%.0f", at }' /proc/stat /proc/uptime)"
+facts() {
+    say kernel.machine "$(uname -m)"
+    say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
+    if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
+    [ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
+    # After 2038 the programs of a 32-bit userland can't tell the time; its kernel can.
+    say clock "$(date +%s 2>/dev/null || awk '$1 == "btime" { at += $2 } FILENAME == "/proc/uptime" { at += $1 } END { printf "%.0f", at }' /proc/stat /proc/uptime)"
 
-if command -v dpkg >/dev/null 2>&1; then
-    say dpkg.arch "$(dpkg --print-architecture)"
-    say dpkg.agent "$(dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)"
-fi
-# A kill or a power cut leaves packages between two states, and dpkg's notes of it unread.
-states='(unpacked|half-configured|half-installed|triggers-awaited|triggers-pending)'
-if grep -qE "^Status: [a-z]+ [a-z]+ $states\$" /var/lib/dpkg/status 2>/dev/null; then
-    dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep -E "^$states " | cut -d ' ' -f 2 | quote unfinished
-elif ls /var/lib/dpkg/updates/[0-9]* >/dev/null 2>&1; then
-    echo 'unfinished|what dpkg was at'
-fi
-if command -v rpm >/dev/null 2>&1; then
-    say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
-    rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
-fi
-# A power cut may have come between a package manager's database and the files, which are then empty.
-damaged=
-[ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
-for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
-    [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
-done
-[ -z "$damaged" ] || say package.files damaged
-for tool in dpkg dnf yum zypper rpm; do
-    command -v $tool >/dev/null 2>&1 && say tool $tool
-done
-# A snap that is disabled has no `current`, but its file.
-if [ -e $snap ] || ls /var/lib/snapd/snaps/amazon-ssm-agent_*.snap >/dev/null 2>&1; then
-    say snap yes
-    unit=$3
-    command -v snap >/dev/null 2>&1 && snap list amazon-ssm-agent 2>/dev/null | quote snap.list
-    show snap.meta $snap/meta/snap.yaml
-fi
+    if command -v dpkg >/dev/null 2>&1; then
+        say dpkg.arch "$(dpkg --print-architecture)"
+        say dpkg.agent "$(dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)"
+    fi
+    # A kill or a power cut leaves packages between two states, and dpkg's notes of it unread.
+    states='(unpacked|half-configured|half-installed|triggers-awaited|triggers-pending)'
+    if grep -qE "^Status: [a-z]+ [a-z]+ $states\$" /var/lib/dpkg/status 2>/dev/null; then
+        dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep -E "^$states " | cut -d ' ' -f 2 | quote unfinished
+    elif ls /var/lib/dpkg/updates/[0-9]* >/dev/null 2>&1; then
+        echo 'unfinished|what dpkg was at'
+    fi
+    if command -v rpm >/dev/null 2>&1; then
+        say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
+        rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
+    fi
+    # A power cut may have come between a package manager's database and the files, which are then empty.
+    damaged=
+    [ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
+    for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
+        [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
+    done
+    [ -z "$damaged" ] || say package.files damaged
+    for tool in dpkg dnf yum zypper rpm; do
+        command -v $tool >/dev/null 2>&1 && say tool $tool
+    done
+    # A snap that is disabled has no `current`, but its file.
+    if [ -e $snap ] || ls /var/lib/snapd/snaps/amazon-ssm-agent_*.snap >/dev/null 2>&1; then
+        say snap yes
+        unit=$3
+        command -v snap >/dev/null 2>&1 && snap list amazon-ssm-agent 2>/dev/null | quote snap.list
+        show snap.meta $snap/meta/snap.yaml
+    fi
 
-if [ -d /run/systemd/system ]; then
-    say service systemd
-    systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | quote service.state
-elif [ -d /run/openrc ]; then
-    say service openrc
-elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
-    if command -v initctl >/dev/null 2>&1; then
-        say service upstart
-        initctl status "$4" 2>&1 | quote service.state
+    if [ -d /run/systemd/system ]; then
+        say service systemd
+        systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | quote service.state
+    elif [ -d /run/openrc ]; then
+        say service openrc
+    elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
+        if command -v initctl >/dev/null 2>&1; then
+            say service upstart
+            initctl status "$4" 2>&1 | quote service.state
+        else
+            say service sysv
+        fi
     else
-        say service sysv
+        say service none
     fi
-else
-    say service none
-fi
 
-say free.state "$(free_kib /var/lib)"
-say free.system "$(free_kib /usr)"
-for staged in /var/lib/bootstrap/*; do
-    [ -f "$staged" ] && say staged "${staged##*/}"
-done
+    say free.state "$(free_kib /var/lib)"
+    say free.system "$(free_kib /usr)"
+    for staged in /var/lib/bootstrap/*; do
+        [ -f "$staged" ] && say staged "${staged##*/}"
+    done
 
-if [ "$(id -u)" = 0 ]; then
-    say vault.instance "$(json_value $ssm/Vault/Store/RegistrationKey instanceID)"
-    say vault.region "$(json_value $ssm/Vault/Store/RegistrationKey region)"
-    # Its agent had credentials for this node, until then.
-    say credentials.instance "$(json_value $ssm/runtimeconfig/identity_config.json InstanceId)"
-    say credentials.expire "$(json_value $ssm/runtimeconfig/identity_config.json CredentialsExpiresAt)"
-    # The part is a copy that was cut off; it holds a private key too.
-    if [ -d $ssm/Vault.bootstrap-saved ] || [ -d $ssm/Vault.bootstrap-saved.part ]; then
-        say vault.saved yes
-        say vault.saved.instance "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey instanceID)"
-        say vault.saved.region "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey region)"
+    if [ "$(id -u)" = 0 ]; then
+        say vault.instance "$(json_value $ssm/Vault/Store/RegistrationKey instanceID)"
+        say vault.region "$(json_value $ssm/Vault/Store/RegistrationKey region)"
+        # Its agent had credentials for this node, until then.
+        say credentials.instance "$(json_value $ssm/runtimeconfig/identity_config.json InstanceId)"
+        say credentials.expire "$(json_value $ssm/runtimeconfig/identity_config.json CredentialsExpiresAt)"
+        # The part is a copy that was cut off; it holds a private key too.
+        if [ -d $ssm/Vault.bootstrap-saved ] || [ -d $ssm/Vault.bootstrap-saved.part ]; then
+            say vault.saved yes
+            say vault.saved.instance "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey instanceID)"
+            say vault.saved.region "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey region)"
+        fi
+        if [ -e /etc/amazon/ssm/amazon-ssm-agent.json ]; then
+            say config yes
+            show config /etc/amazon/ssm/amazon-ssm-agent.json
+        fi
     fi
-    if [ -e /etc/amazon/ssm/amazon-ssm-agent.json ]; then
-        say config yes
-        show config /etc/amazon/ssm/amazon-ssm-agent.json
-    fi
-fi
-# Without this line the answer was cut off.
-echo end=yes
+}
+
+# In one piece: line by line, each would be a packet of its own, and wake both ends.
+answer=$(facts "$@")
+# Without the last line the answer was cut off.
+printf '%s\nend=yes\n' "$answer"

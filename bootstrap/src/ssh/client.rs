@@ -23,6 +23,9 @@ use super::{
 };
 use crate::inventory::HostKeyPolicy;
 
+/// Our version, as a server hears it.
+pub(super) const HELLO: &str = concat!("SSH-2.0-bootstrap_", env!("CARGO_PKG_VERSION"), "\r\n");
+
 /// The host key algorithms that a server is asked for.
 #[derive(Clone, Debug)]
 pub(super) struct HostKeys {
@@ -36,7 +39,7 @@ pub(super) struct HostKeys {
 pub(super) fn config(login: &Login, host_keys: HostKeys, limits: Limits) -> Config {
     let HostKeys { order, certified } = host_keys;
     Config {
-        client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-bootstrap_", env!("CARGO_PKG_VERSION")))),
+        client_id: SshId::Raw(Cow::Borrowed(HELLO)),
         preferred: Preferred {
             // Measured: russh's first choice, chacha20, costs twice the CPU of AES-GCM on both sides.
             cipher: Cow::Borrowed(&[

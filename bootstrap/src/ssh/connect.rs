@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     authenticate::{Credentials, authenticate},
-    client::{Client, End, HostKeys, Ledger, config, host_key_algorithms, hung_up},
+    client::{Client, End, HELLO, HostKeys, Ledger, config, host_key_algorithms, hung_up},
     error::{ConnectError, Peer, Phase},
     fingerprint::same_key_type,
     jump::{Jump, Jumps},
@@ -137,14 +137,14 @@ impl SshConnector {
                 (stream, Some(way))
             }
         };
-        let greeting = socket::greeting(stream.as_mut(), peer);
+        let greeting = socket::greeting(stream.as_mut(), peer, HELLO.as_bytes());
         let (greeting, said) = within(limit, peer, Phase::Banner, greeting).await?;
         // Held from here on only: hosts that are switched off must not keep the others waiting.
         let permit = self.handshakes.acquire().await;
         let ledger = Arc::new(Ledger::default());
         let client = Client::new(login, &self.known_hosts, &ledger);
         let config = Arc::new(config(login, wanted.clone(), self.limits.clone()));
-        let (stream, lifeline) = Severable::new(stream, said);
+        let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said);
         let shaking = async {
             match connect_stream(config, stream, client).await {
                 Ok(handle) => Ok(handle),

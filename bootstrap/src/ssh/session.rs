@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use russh::{
-    ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect, Error,
+    Channel, ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect, Error,
     client::{Handle, Msg},
 };
 use secrecy::ExposeSecret;
@@ -26,7 +26,17 @@ const STDERR: u32 = 1;
 pub struct SshHost {
     /// `None` once lost or given up.
     connection: Option<Connection>,
+    spare: Spare,
     sudo: bool,
+}
+
+/// A channel for the next command, opened while the one before it runs: a round trip less for each.
+#[derive(Debug)]
+enum Spare {
+    None,
+    Open(Channel<Msg>),
+    /// The host allows one session at a time (`MaxSessions 1`): it is not asked again.
+    Refused,
 }
 
 /// What is needed to talk, and to stop talking.
@@ -72,7 +82,7 @@ impl std::fmt::Debug for Connection {
 impl SshHost {
     /// A host; `sudo` if root's rights need it.
     pub(super) fn new(connection: Connection, sudo: bool) -> Self {
-        Self { connection: Some(connection), sudo }
+        Self { connection: Some(connection), spare: Spare::None, sudo }
     }
 
     /// Takes leave of the host, politely but not for long.
@@ -104,7 +114,12 @@ impl Host for SshHost {
             });
         };
         let line = command.line(self.sudo && command.privilege() == Privilege::Root);
-        let result = match timeout(command.limit(), execute(connection, line, command, on_line)).await {
+        let result = match timeout(
+            command.limit(),
+            execute(connection, &mut self.spare, line, command, on_line),
+        )
+        .await
+        {
             Ok(result) => result,
             Err(_) => Err(HostError::TimedOut { command: name, limit: command.limit() }),
         };
@@ -117,21 +132,29 @@ impl Host for SshHost {
 
 async fn execute(
     connection: &Connection,
+    spare: &mut Spare,
     line: String,
     command: &Command,
     on_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Output, HostError> {
     let lost = || HostError::Lost { command: command.name(), cause: connection.ledger.cause() };
     let not_run = |cause| HostError::NotRun { command: command.name(), cause };
-    let channel = connection.handle.channel_open_session().await.map_err(|error| match error {
-        Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
-        _ => lost(),
-    })?;
+    let channel = match std::mem::replace(spare, Spare::None) {
+        Spare::Open(channel) => channel,
+        none => {
+            *spare = none;
+            connection.handle.channel_open_session().await.map_err(|error| match error {
+                Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
+                _ => lost(),
+            })?
+        }
+    };
     let (mut reader, writer) = channel.split();
     // Stdin follows at once; waiting for the answer would cost a round trip.
     writer.exec(true, line).await.map_err(|_| lost())?;
     let mut capture = Capture::new(on_line);
-    match converse(&mut reader, &writer, command, &mut capture).await {
+    let conversing = converse(&mut reader, &writer, command, &mut capture);
+    match beside(spare, connection, conversing).await {
         End::Code(code) => Ok(capture.finish(Some(code))),
         End::Signal(signal) => {
             capture.stderr(format!("\n(ended by signal {signal})").as_bytes());
@@ -148,6 +171,27 @@ async fn execute(
             cause: "the host ended the session without an exit status".to_owned(),
         }),
     }
+}
+
+/// Sees a conversation to its end, and opens the channel of the next one beside it.
+async fn beside(spare: &mut Spare, connection: &Connection, conversing: impl Future<Output = End>) -> End {
+    if !matches!(spare, Spare::None) {
+        return conversing.await;
+    }
+    let (mut conversing, mut opening) = (pin!(conversing), pin!(connection.handle.channel_open_session()));
+    let (end, opened) = tokio::select! {
+        // It is asked for before stdin is sent, which may take a while.
+        biased;
+        opened = &mut opening => (conversing.await, Some(opened)),
+        end = &mut conversing => (end, timeout(LINGER, opening).await.ok()),
+    };
+    *spare = match opened {
+        Some(Ok(channel)) => Spare::Open(channel),
+        Some(Err(Error::ChannelOpenFailure(_))) => Spare::Refused,
+        // The connection is lost, or its host is slow: the next command will tell.
+        Some(Err(_)) | None => Spare::None,
+    };
+    end
 }
 
 /// How a channel ended.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
     net::{TcpStream, lookup_host},
     sync::oneshot,
     task::JoinSet,
@@ -29,6 +29,8 @@ const HEAD_START: Duration = Duration::from_millis(250);
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// As much of the server's first words as tells what it is.
 const FIRST_WORDS: usize = 128;
+/// Bytes: what a host says at once, mostly; for each connection.
+const READ_AHEAD: usize = 4096;
 
 /// Two ways, by TCP or through a jump host.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -98,11 +100,15 @@ async fn attempt(address: SocketAddr, head_start: Duration) -> io::Result<TcpStr
     Ok(stream)
 }
 
-/// Waits for the first words of the server, which are to be read again.
+/// Says hello and waits for the first words of the server, which are to be read again. Both sides may speak first (RFC 4253
+/// 4.2), and a server goes on to its key exchange once it has our version: a round trip less than after its own.
 pub(super) async fn greeting(
     stream: &mut dyn Wire,
     peer: &Peer,
+    hello: &[u8],
 ) -> Result<(Greeting, Vec<u8>), ConnectError> {
+    // A server that has hung up may have said why.
+    stream.write_all(hello).await.ok();
     let mut buffer = [0; FIRST_WORDS];
     let closed = |said| ConnectError::Closed { peer: peer.clone(), phase: Phase::Banner, said };
     let length = stream.read(&mut buffer).await.map_err(|_| closed(None))?;
@@ -134,9 +140,12 @@ pub(super) enum Greeting {
 
 /// A stream that breaks when its [`Lifeline`] is dropped, whatever it is waiting for.
 pub(super) struct Severable {
-    stream: Box<dyn Wire>,
+    /// Buffered, because packets are read in two parts and most are small.
+    stream: BufReader<Box<dyn Wire>>,
     /// What was read of it before.
     said: io::Cursor<Vec<u8>>,
+    /// What was written to it before, as far as it has not been written again.
+    hello: &'static [u8],
     /// `None` once cut.
     lifeline: Option<oneshot::Receiver<()>>,
 }
@@ -146,10 +155,11 @@ pub(super) struct Severable {
 pub(super) struct Lifeline(#[expect(dead_code, reason = "it acts by being dropped")] oneshot::Sender<()>);
 
 impl Severable {
-    /// Ties a stream to a lifeline; `said` comes before what it has to say still.
-    pub(super) fn new(stream: Box<dyn Wire>, said: Vec<u8>) -> (Self, Lifeline) {
+    /// Ties a stream to a lifeline; `said` comes before what it has to say still, and `hello` is not sent again.
+    pub(super) fn new(stream: Box<dyn Wire>, hello: &'static [u8], said: Vec<u8>) -> (Self, Lifeline) {
         let (sender, receiver) = oneshot::channel();
-        (Self { stream, said: io::Cursor::new(said), lifeline: Some(receiver) }, Lifeline(sender))
+        let stream = BufReader::with_capacity(READ_AHEAD, stream);
+        (Self { stream, said: io::Cursor::new(said), hello, lifeline: Some(receiver) }, Lifeline(sender))
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -190,6 +200,15 @@ impl AsyncWrite for Severable {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check(context)?;
+        if !self.hello.is_empty() {
+            let length = bytes.len().min(self.hello.len());
+            let (again, rest) = self.hello.split_at(length);
+            if !bytes.starts_with(again) {
+                return Poll::Ready(Err(io::Error::other("the version was already said otherwise")));
+            }
+            self.hello = rest;
+            return Poll::Ready(Ok(length));
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -184,7 +184,8 @@ impl Bench {
 
     /// An inventory with both machines, in `dev` and `prod`.
     pub fn inventory_of_both(&self) -> Result<PathBuf> {
-        let text = inventory_text(self.endpoint()?, &[(HOST, self.machine()), (SECOND, self.second()?)])?;
+        let text =
+            inventory_text(self.kind, self.endpoint()?, &[(HOST, self.machine()), (SECOND, self.second()?)])?;
         let known = [self.machine(), self.second()?].map(known_hosts_line);
         let known: String = known.into_iter().collect::<Result<_>>()?;
         crate::private_file::write(&self.paths.known_hosts(), &known).context("can't write known_hosts")?;
@@ -241,7 +242,7 @@ impl Bench {
 
     /// Writes inventory and known hosts for the machine as it is reached now.
     fn write_inventory(&self) -> Result<()> {
-        let text = inventory_text(self.endpoint()?, &[(HOST, self.machine())])?;
+        let text = inventory_text(self.kind, self.endpoint()?, &[(HOST, self.machine())])?;
         crate::private_file::write(&self.paths.inventory(), &text).context("can't write the inventory")?;
         let known = known_hosts_line(self.machine())?;
         crate::private_file::write(&self.paths.known_hosts(), &known).context("can't write known_hosts")?;
@@ -289,7 +290,7 @@ impl Bench {
     }
 }
 
-fn inventory_text(endpoint: &Endpoint, machines: &[(&str, &dyn Machine)]) -> Result<String> {
+fn inventory_text(kind: &Kind, endpoint: &Endpoint, machines: &[(&str, &dyn Machine)]) -> Result<String> {
     let [(_, first), ..] = machines else { bail!("an inventory of no machine") };
     let agent = endpoint.url_seen_from(*first);
     let environments = ["dev", "prod"];
@@ -303,8 +304,10 @@ fn inventory_text(endpoint: &Endpoint, machines: &[(&str, &dyn Machine)]) -> Res
         })
         .collect();
     let urls = Urls { controller: &endpoint.url, agent: &agent, region: &endpoint.region };
-    // What a run leaves behind is to be seen before the next try mends it.
-    Ok(inventory::text(&hosts, urls)?.replace("[defaults]", "[defaults]\nlimits.retries = 0"))
+    // What a run leaves behind is to be seen before the next try mends it. A login by way of an emulated Pi's USB network takes 20 s.
+    let connect = if kind.slow { "90s" } else { "15s" };
+    let limits = format!("[defaults]\nlimits.retries = 0\nlimits.connect = \"{connect}\"");
+    Ok(inventory::text(&hosts, urls)?.replace("[defaults]", &limits))
 }
 
 fn known_hosts_line(machine: &dyn Machine) -> Result<String> {

@@ -57,14 +57,14 @@ pub(super) struct Bench {
     /// How often each is run.
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
-    /// Megabytes that the package has beside the agent; may be given several times.
+    /// Megabytes that the package has; may be given several times.
     #[arg(long, value_name = "MB", default_values_t = [0, 30])]
     megabytes: Vec<usize>,
     /// Only look at fleets of these sizes: what a host costs in each.
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["hosts", "rounds", "megabytes"])]
     scale: Vec<usize>,
     /// Only count the round trips of one host, this many milliseconds away.
-    #[arg(long, value_name = "MS", conflicts_with_all = ["hosts", "rounds", "megabytes", "scale"])]
+    #[arg(long, value_name = "MS", conflicts_with_all = ["hosts", "megabytes", "scale"])]
     round_trip: Option<u64>,
     #[command(flatten)]
     places: Places,
@@ -84,7 +84,7 @@ impl Up {
     async fn run(self) -> Result<ExitCode> {
         let (programs, narration) = (self.places.programs()?, Narration::stderr());
         let workshop = Workshop::open(&programs).await?;
-        let stage = Stage::set(&workshop.directory().join("stage"), &programs, 0, &narration).await?;
+        let stage = Stage::set(&workshop.directory().join("stage"), &programs, &narration).await?;
         let place = workshop.directory().join("fleet");
         let fleet =
             Rehearsal::open(&place, &stage, Network::loopback(), &HostPlan::sound(self.hosts)).await?;
@@ -105,7 +105,7 @@ impl Test {
         narration.say(&format!("the seed is {}", chances.seed));
         let trials = if self.trial.is_empty() { Trial::value_variants().to_vec() } else { self.trial };
         let workshop = Workshop::open(&programs).await?;
-        let stage = Stage::set(&workshop.directory().join("stage"), &programs, 0, &narration).await?;
+        let stage = Stage::set(&workshop.directory().join("stage"), &programs, &narration).await?;
         let begin = Instant::now();
         let mut failed = 0;
         for trial in &trials {
@@ -146,7 +146,7 @@ impl Bench {
         let options = Options {
             hosts: self.hosts,
             rounds: self.rounds,
-            paddings: self.megabytes.iter().map(|megabytes| megabytes * 1_000_000).collect(),
+            sizes: self.megabytes.iter().map(|megabytes| megabytes * 1_000_000).collect(),
             programs,
             directory: workshop.directory().to_owned(),
             narration,

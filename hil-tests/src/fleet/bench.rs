@@ -29,8 +29,8 @@ pub struct Options {
     pub hosts: usize,
     /// How often both are run, in turns.
     pub rounds: usize,
-    /// What packages carry beside the stand-in agent, in bytes: one comparison for each.
-    pub paddings: Vec<usize>,
+    /// How large packages are, in bytes: one comparison for each.
+    pub sizes: Vec<usize>,
     /// The programs.
     pub programs: Programs,
     /// Where all of it happens.
@@ -51,18 +51,18 @@ struct Round {
 /// Runs all rounds; the table.
 pub async fn compare(options: &Options) -> Result<String> {
     let mut text = String::new();
-    for (case, padding) in options.paddings.iter().enumerate() {
+    for (case, size) in options.sizes.iter().enumerate() {
         let place = options.directory.join(format!("case-{case}"));
-        let stage = Stage::set(&place, &options.programs, *padding, &options.narration).await?;
+        let stage = Stage::for_packages_of(*size, &place, &options.programs, &options.narration).await?;
         let mut rounds = Vec::new();
         for number in 1..=options.rounds {
-            let what = format!("round {number} of {} with {} MB", options.rounds, padding / 1_000_000);
+            let what = format!("round {number} of {} with {} MB", options.rounds, size / 1_000_000);
             let directory = place.join(format!("round-{number}"));
             rounds.push(options.narration.step_async(&what, round(options, &stage, &directory)).await?);
             fs::remove_dir_all(&directory)
                 .with_context(|| format!("can't delete {}", directory.display()))?;
         }
-        describe(&mut text, options, *padding, &rounds);
+        describe(&mut text, options, *size, &rounds);
     }
     Ok(text)
 }
@@ -162,7 +162,7 @@ fn deb(packages: &Path) -> Result<PathBuf> {
     anyhow::bail!("no debian_amd64/amazon-ssm-agent.deb in {}", packages.display())
 }
 
-fn describe(text: &mut String, options: &Options, padding: usize, rounds: &[Round]) {
+fn describe(text: &mut String, options: &Options, size: usize, rounds: &[Round]) {
     let seconds = |of: fn(&Round) -> Duration| median(rounds.iter().map(|round| of(round).as_secs_f64()));
     let ratio = |of: fn(&Round) -> f64| median(rounds.iter().map(of));
     let mib = |of: fn(&Round) -> u64| {
@@ -184,7 +184,7 @@ fn describe(text: &mut String, options: &Options, padding: usize, rounds: &[Roun
          all CPU, ours / shell loop         {:>6.3}\n\
          most commands on a host            {} fresh, {} converged\n",
         options.hosts,
-        padding / 1_000_000,
+        size / 1_000_000,
         rounds.len(),
         "",
         "client s",
@@ -222,8 +222,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// Looks at fleets of growing size, changing nothing: what one host costs us in each, as a table.
 pub async fn scale(options: &Options, sizes: &[usize]) -> Result<String> {
-    let stage =
-        Stage::set(&options.directory.join("scale"), &options.programs, 0, &options.narration).await?;
+    let stage = Stage::set(&options.directory.join("scale"), &options.programs, &options.narration).await?;
     let mut text = format!(
         "{:>8}{:>16}{:>16}{:>12}{:>10}\n",
         "hosts", "client ms/host", "hosts ms/host", "peak MiB", "wall s"
@@ -253,26 +252,34 @@ pub async fn scale(options: &Options, sizes: &[usize]) -> Result<String> {
     Ok(text)
 }
 
-/// One host, near and `round_trip` away: how many times a run waits for the way.
+/// One host, near and `round_trip` away: how many times a run waits for the way. The quickest of some rounds, in turns: what a
+/// busy machine adds is no waiting for the way.
 pub async fn distance(options: &Options, round_trip: Duration) -> Result<String> {
     let stage =
-        Stage::set(&options.directory.join("distance"), &options.programs, 0, &options.narration).await?;
-    let near = registered(options, &stage, Way::Near).await?;
-    let (far, how, unseen) = match Network::distant(round_trip) {
-        Ok(network) => (
-            registered(options, &stage, Way::Netem(network)).await?,
-            "netem on a pair of virtual cables",
-            0.0,
-        ),
-        Err(error) if is_without_netem(&error) => {
-            let how = "a relay, since this kernel has no netem; its count has the TCP handshake added, which a relay does not see";
-            (registered(options, &stage, Way::Relay(round_trip)).await?, how, 1.0)
-        }
-        Err(error) => return Err(error),
-    };
+        Stage::for_packages_of(0, &options.directory.join("distance"), &options.programs, &options.narration)
+            .await?;
+    let (mut near, mut far) = (Duration::MAX, Duration::MAX);
+    let (mut how, mut unseen) = ("netem on a pair of virtual cables", 0.0);
+    for number in 1..=options.rounds {
+        let way = match Network::distant(round_trip) {
+            Ok(network) => Way::Netem(network),
+            Err(error) if is_without_netem(&error) => {
+                how = "a relay, since this kernel has no netem; its count has the TCP handshake added, which a relay does not see";
+                unseen = 1.0;
+                Way::Relay(round_trip)
+            }
+            Err(error) => return Err(error),
+        };
+        let round = async {
+            near = near.min(registered(options, &stage, Way::Near).await?);
+            far = far.min(registered(options, &stage, way).await?);
+            Ok::<(), anyhow::Error>(())
+        };
+        options.narration.step_async(&format!("round {number} of {}", options.rounds), round).await?;
+    }
     let trips = far.saturating_sub(near).as_secs_f64() / round_trip.as_secs_f64() + unseen;
     Ok(format!(
-        "one bare host until it is registered: {:.2} s near, {:.2} s over a round trip of {} ms: {trips:.1} round trips, the transfer included\n\
+        "one bare host until it is registered: {:.2} s near, {:.2} s over a round trip of {} ms: {trips:.1} round trips; the package holds next to nothing\n\
          by {how}\n",
         near.as_secs_f64(),
         far.as_secs_f64(),
@@ -312,6 +319,7 @@ async fn registered(options: &Options, stage: &Stage, way: Way) -> Result<Durati
     rehearsal.write_inventory(&hosts)?;
     let command = rehearsal.bootstrap(&["--output", "json", "--quiet"]);
     let measured = rehearsal.measure(&command, LIMIT).await?.expect_code(0)?;
+    if let Ok(p) = std::env::var("DBG_TL") { std::fs::write(format!("{p}.{}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()), &measured.stdout)?; }
     let took = registered_after(&measured.json()?)?;
     rehearsal.close().await?;
     fs::remove_dir_all(&directory).with_context(|| format!("can't delete {}", directory.display()))?;

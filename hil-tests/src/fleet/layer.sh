@@ -1,6 +1,6 @@
 #!/bin/sh
 # What all hosts of a fleet have in common above the root of their image: keys, sshd's configuration, systemctl.
-# Usage: layer.sh ROOT LAYER PUBLIC_KEY HOST_KEY SYSTEMCTL
+# Usage: layer.sh ROOT LAYER PUBLIC_KEY HOST_KEY SYSTEMCTL [AGENT]
 set -eu
 root=$1 layer=$2 public=$3 host_key=$4 systemctl=$5
 
@@ -28,6 +28,7 @@ MaxSessions 10
 Subsystem sftp internal-sftp
 END
 install -m 0755 "$systemctl" "$layer/usr/bin/systemctl"
+[ $# -lt 6 ] || install -D -m 0755 "$6" "$layer/usr/libexec/fleet-agent"
 # The agent finds its endpoint by address.
 : >"$layer/etc/resolv.conf"
 # A copy through debugfs has lost these bits.

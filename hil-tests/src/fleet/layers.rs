@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use images::{Cache, Image};
 use tokio::process::Command;
 
+/// Where the agent of a [`Ground`] lies on hosts.
+pub(super) const AGENT: &str = "usr/libexec/fleet-agent";
+
 /// The recipe whose root it is.
 pub(super) const RECIPE: &str = "fleet-amd64";
 
@@ -42,6 +45,15 @@ pub(super) async fn root(image: &Image) -> Result<PathBuf> {
     Ok(root)
 }
 
+/// What hosts stand on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The root of an image, as a directory.
+    pub root: PathBuf,
+    /// An agent that every host has from the beginning, in no package.
+    pub agent: Option<PathBuf>,
+}
+
 /// The layers of a fleet.
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -54,8 +66,8 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Makes keys, and the layer over `root`.
-    pub(super) async fn make(root: &Path, directory: &Path) -> Result<Self> {
+    /// Makes keys, and the layer over the root.
+    pub(super) async fn make(ground: &Ground, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("can't create {}", directory.display()))?;
         for (name, text) in SCRIPTS {
             let path = directory.join(name);
@@ -69,8 +81,9 @@ impl Layers {
             .await?;
         }
         let mut layer = Command::new("sh");
-        layer.arg(directory.join("layer.sh")).arg(root).arg(directory.join("layer"));
+        layer.arg(directory.join("layer.sh")).arg(&ground.root).arg(directory.join("layer"));
         layer.arg(identity.with_extension("pub")).arg(&host_key).arg(directory.join("systemctl.sh"));
+        layer.args(&ground.agent);
         run(&mut layer).await?;
         let public = host_key.with_extension("pub");
         let public =
@@ -78,7 +91,7 @@ impl Layers {
         let words: Vec<&str> = public.split_whitespace().take(2).collect();
         Ok(Self {
             directory: directory.to_owned(),
-            root: root.to_owned(),
+            root: ground.root.clone(),
             host_key: words.join(" "),
             identity,
         })

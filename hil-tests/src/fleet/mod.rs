@@ -10,6 +10,7 @@ pub(crate) mod cgroup;
 mod layers;
 pub mod rehearsal;
 mod relay;
+mod stub;
 pub mod trials;
 
 use std::fs;
@@ -28,6 +29,7 @@ use crate::wait::Deadline;
 pub(crate) use address::remove_network_of;
 pub use address::{MOST, Network};
 pub use cgroup::Group;
+pub use layers::Ground;
 use layers::Layers;
 pub use rehearsal::Rehearsal;
 
@@ -105,13 +107,18 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts hosts below `directory`, on addresses of `network`, and waits until each listens.
-    pub async fn start(directory: &Path, root: &Path, network: &Network, plans: &[HostPlan]) -> Result<Self> {
+    pub async fn start(
+        directory: &Path,
+        ground: &Ground,
+        network: &Network,
+        plans: &[HostPlan],
+    ) -> Result<Self> {
         ensure!(
             rustix::process::geteuid().is_root(),
             "a fleet needs root, for its mount namespaces; run this with sudo"
         );
         ensure!(plans.len() <= MOST, "a fleet has at most {MOST} hosts");
-        let layers = Layers::make(root, &directory.join("layers")).await?;
+        let layers = Layers::make(ground, &directory.join("layers")).await?;
         let group = Group::new(directory)?;
         let mut fleet = Self {
             hosts: Vec::with_capacity(plans.len()),

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{Fleet, Group, HostPlan, Network, layers};
+use super::{Fleet, Ground, Group, HostPlan, Network, layers, stub};
 use crate::lab::inventory::{self, Host, Urls};
 use crate::lab::{Endpoint, Paths, Programs, endpoint, guests, packages};
 use crate::narration::Narration;
@@ -65,36 +65,49 @@ impl Measured {
 pub struct Stage {
     /// The programs under test.
     pub programs: Programs,
-    /// The root below every host.
-    pub root: PathBuf,
+    /// What is below every host.
+    pub ground: Ground,
     /// The agent's packages.
     pub packages: PathBuf,
 }
 
 impl Stage {
-    /// With packages that carry `padding` bytes more than the stand-in agent has: AWS's own has 30 MB.
-    pub async fn set(
+    /// With the stand-in agent in the packages.
+    pub async fn set(directory: &Path, programs: &Programs, narration: &Narration) -> Result<Self> {
+        Self::with(directory, programs.clone(), None, narration).await
+    }
+
+    /// With packages of so many bytes, which don't compress (AWS's have 30 MB), and the agent on the hosts already.
+    pub async fn for_packages_of(
+        bytes: usize,
         directory: &Path,
         programs: &Programs,
-        padding: usize,
         narration: &Narration,
     ) -> Result<Self> {
         let mut programs = programs.clone();
-        if padding > 0 {
-            programs.agent = padded(&programs.agent, directory, padding)?;
-        }
+        let agent = std::mem::replace(&mut programs.agent, padded_stub(directory, bytes)?);
+        Self::with(directory, programs, Some(agent), narration).await
+    }
+
+    async fn with(
+        directory: &Path,
+        programs: Programs,
+        agent: Option<PathBuf>,
+        narration: &Narration,
+    ) -> Result<Self> {
         let packages = packages::in_directory(&directory.join("packages"), &programs)?;
         let recipe = Recipe::builtin(layers::RECIPE)?;
         let image = tokio::task::block_in_place(|| guests::image(&packages, &recipe, narration))?;
-        Ok(Self { root: layers::root(&image).await?, packages, programs })
+        let ground = Ground { root: layers::root(&image).await?, agent };
+        Ok(Self { programs, ground, packages })
     }
 }
 
 /// What lies behind an ELF file is no part of the program; random, so that it does not compress.
-fn padded(agent: &Path, directory: &Path, padding: usize) -> Result<PathBuf> {
+fn padded_stub(directory: &Path, padding: usize) -> Result<PathBuf> {
     use rand::{RngCore as _, SeedableRng as _};
     fs::create_dir_all(directory).with_context(|| format!("can't create {}", directory.display()))?;
-    let mut program = fs::read(agent).with_context(|| format!("can't read {}", agent.display()))?;
+    let mut program = stub::program();
     let mut bytes = vec![0; padding];
     rand::rngs::StdRng::seed_from_u64(1).fill_bytes(&mut bytes);
     program.extend(bytes);
@@ -124,7 +137,7 @@ impl Rehearsal {
         let paths = Paths::new(directory)?;
         std::os::unix::fs::symlink(&stage.packages, paths.packages()).context("can't link the packages")?;
         let endpoint = Endpoint::start(&paths, &stage.programs, network.controller()).await?;
-        let fleet = Fleet::start(&directory.join("fleet"), &stage.root, &network, plans).await?;
+        let fleet = Fleet::start(&directory.join("fleet"), &stage.ground, &network, plans).await?;
         fs::copy(&fleet.identity, paths.identity()).context("can't copy the key pair")?;
         let controller = Group::new(&directory.join("controller"))?;
         let programs = stage.programs.clone();
