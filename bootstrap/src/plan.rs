@@ -179,7 +179,7 @@ fn plan_package(
     let (file_name, sha256) = (package.file_name.clone(), package.sha256.clone());
     if !staged {
         let (file_name, sha256) = (file_name.clone(), sha256.clone());
-        actions.push(Action::Upload(Upload { file_name, sha256, size: package.size }));
+        actions.insert(0, Action::Upload(Upload { file_name, sha256, size: package.size }));
     }
     let tool = match facts.agent {
         // For dnf and its like, what the database holds twice or by halves is there; rpm writes it anew.

@@ -18,6 +18,7 @@ macro_rules! apply_with {
         Script {
             name: "apply",
             text: concat!(
+                include_str!("upload.sh"),
                 include_str!("apply.sh"),
                 include_str!($service),
                 include_str!("configure.sh"),
@@ -48,7 +49,8 @@ pub struct ActivationKey {
     pub code: SecretString,
 }
 
-/// The command for all of `actions` that happen on the host, in order; `None` if none does.
+/// The command for all of `actions` that happen on the host, in order; `None` if none does. An upload comes first, and its
+/// bytes are the command's payload.
 ///
 /// `holder` is what the lock on the host says while it runs.
 pub fn command(
@@ -58,6 +60,7 @@ pub fn command(
     key: Option<&ActivationKey>,
     limit: Duration,
 ) -> Option<Command> {
+    debug_assert!(!actions.iter().skip(1).any(|action| matches!(action, Action::Upload(_))));
     let steps: Vec<String> = actions.iter().filter_map(Action::shell_arguments).flatten().collect();
     if steps.is_empty() {
         return None;
@@ -180,6 +183,7 @@ pub enum Heard {
 
 fn step_of(word: &str) -> Option<Step> {
     match word {
+        "upload" => Some(Step::Upload),
         "configure" => Some(Step::Configure),
         "install" | "tidy" => Some(Step::Install),
         "settle-vault" | "register" => Some(Step::Register),

@@ -1,13 +1,29 @@
 # Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; $3 is who does it; the
-# other arguments are steps and what each needs, as actions/mod.rs lays them out.
+# other arguments are steps and what each needs, as actions/mod.rs lays them out. An upload is the first of them.
 # Prints `:begin STEP`, the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
 # In between, `:note TEXT` is for the operator.
-# The other files of this folder follow this one; each defines the function step_<name>.
+# The other files of this folder come around this one; each defines the function step_<name>.
 # shellcheck shell=sh disable=SC2034 # the files that follow use the variables
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 LC_ALL=C
 DEBIAN_FRONTEND=noninteractive
 export PATH LC_ALL DEBIAN_FRONTEND
+
+ended_well() { printf '\n:done %s\n' "$1"; }
+# The line before may have had no end.
+ended_badly() {
+    printf '\n:failed %s %s\n' "$1" "$2"
+    exit 1
+}
+
+uploaded=
+if [ "$4" = upload ]; then
+    # Before the lock and while signals still count: a connection that hangs in the middle of it keeps nobody out.
+    echo ":begin upload"
+    step_upload "$5" "$6" "$7" 2>&1 || ended_badly upload $?
+    ended_well upload
+    uploaded=$5
+fi
 
 # One at a time: the command of a run that lost its connection may still be at work, or that of another operator. The
 # kernel has the lock, so it is gone with the last process that does the work; the file only says whose it is.
@@ -37,5 +53,6 @@ saved=$ssm/Vault.bootstrap-saved
 agent_unit=$1
 agent_binary=$2
 shift 3
+[ -z "$uploaded" ] || shift 4
 
 instance_in() { sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' "$1/Store/RegistrationKey" 2>/dev/null | head -n 1; }

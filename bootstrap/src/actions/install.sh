@@ -1,8 +1,9 @@
 # $1: what installs it: dpkg, dnf, yum, zypper or rpm. $2: name of the file in /var/lib/bootstrap. $3: its SHA-256.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # variables come before this file
 step_install() {
     file=/var/lib/bootstrap/$2
-    if ! echo "$3  $file" | sha256sum -c - >/dev/null 2>&1; then
+    # What came a moment ago was checked as it came.
+    if [ "$uploaded" != "$2" ] && ! echo "$3  $file" | sha256sum -c - >/dev/null 2>&1; then
         echo "$file is not what was sent"
         rm -f "$file"
         return 5

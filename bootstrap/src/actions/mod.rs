@@ -1,7 +1,6 @@
 //! What can stand between a host and its wish. An action is a value that the plan makes and the
 //! operator reads before anything happens; a file for each says why it exists, how it is said and
-//! what its shell function is given. The upload has an exec of its own, everything else that happens
-//! on the host shares one ([`apply`]).
+//! what its shell function is given. All that happens on the host shares one exec ([`apply`]).
 
 pub mod apply;
 mod configure;
@@ -86,7 +85,8 @@ impl Action {
             Self::Tidy(_) => Some(Tidy::shell_arguments()),
             Self::Register(action) => Some(action.shell_arguments()),
             Self::Start(_) => Some(Start::shell_arguments()),
-            Self::Upload(_) | Self::Tag(_) => None,
+            Self::Upload(action) => Some(action.shell_arguments()),
+            Self::Tag(_) => None,
         }
     }
 

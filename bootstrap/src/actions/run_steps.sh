@@ -35,10 +35,6 @@ while [ $# -gt 0 ]; do
         status=64
         ;;
     esac 2>&1
-    if [ "$status" -ne 0 ]; then
-        printf '\n:failed %s %s\n' "$step" "$status"
-        exit 1
-    fi
-    # The line before may have had no end.
-    printf '\n:done %s\n' "$step"
+    [ "$status" -eq 0 ] || ended_badly "$step" "$status"
+    ended_well "$step"
 done

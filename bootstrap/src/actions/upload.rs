@@ -1,14 +1,6 @@
 //! The package travels once: streamed, checked on the host, renamed when whole. Its name on the host
 //! holds its digest, so that a second run finds it and sends nothing.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-
-use crate::host::{Command, Script};
-
-static UPLOAD: Script = Script { name: "upload", text: include_str!("upload.sh") };
-
 /// Sends the package to the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
@@ -25,10 +17,8 @@ impl Upload {
         format!("send {} ({:.1} MB)", self.file_name, megabytes(self.size))
     }
 
-    /// The command that takes the package's bytes.
-    pub fn command(&self, content: Bytes, limit: Duration) -> Command {
-        let arguments = vec![self.file_name.clone(), self.sha256.clone(), self.size.to_string()];
-        Command::new(&UPLOAD, arguments, limit).with_payload(content)
+    pub(super) fn shell_arguments(&self) -> Vec<String> {
+        vec!["upload".into(), self.file_name.clone(), self.sha256.clone(), self.size.to_string()]
     }
 }
 
@@ -46,8 +36,6 @@ mod tests {
     use std::io::Write;
     use std::process::{Command as Process, Stdio};
 
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]
@@ -56,20 +44,20 @@ mod tests {
         assert_eq!(upload.sentence(), "send agent-1-abc.deb (30.0 MB)");
     }
 
-    /// The script with its directory moved, since it writes where only root may.
-    fn upload(directory: &std::path::Path, upload: &Upload, content: &'static [u8]) -> (Option<i32>, String) {
-        let command = upload.command(Bytes::from_static(content), Duration::ZERO);
-        let script =
-            command.text().expose_secret().replace("/var/lib/bootstrap", directory.to_str().unwrap());
+    /// The function with its directory moved, since it writes where only root may.
+    fn upload(directory: &std::path::Path, upload: &Upload, content: &[u8]) -> (Option<i32>, String) {
+        let text = include_str!("upload.sh").replace("/var/lib/bootstrap", directory.to_str().unwrap());
+        let arguments = upload.shell_arguments();
         let mut child = Process::new("sh")
-            .args(["-c", &script])
+            .args(["-c", &format!("{text}\nstep_upload \"$2\" \"$3\" \"$4\"\n"), "sh"])
+            .args(arguments)
             .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(content).unwrap();
         let output = child.wait_with_output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
     /// `printf hello | sha256sum`

@@ -202,7 +202,11 @@ impl<B: Backend> HostRun<B> {
             progress.touched = true;
             progress.actions.push(sentence.clone());
         });
-        self.run.events.send(Event::Done { host: self.spec.name.clone(), action: sentence }).await;
+        self.tell_done(sentence).await;
+    }
+
+    async fn tell_done(&self, action: String) {
+        self.run.events.send(Event::Done { host: self.spec.name.clone(), action }).await;
     }
 
     /// Takes the node for this host, unless another host of the run is the same node.

@@ -29,7 +29,7 @@ pub(super) async fn fresh_host(bench: &mut Bench) -> Result<()> {
 
     let created = bench.calls("CreateActivation").await?;
     let host = bench.enrol().await?.expect_code(0)?.host(HOST)?;
-    ensure!(host["outcome"] == "online" && host["changed"] == true && host["execs"] == 4, "{host:#}");
+    ensure!(host["outcome"] == "online" && host["changed"] == true && host["execs"] == 3, "{host:#}");
     ensure!(bench.calls("CreateActivation").await? == created + 1, "not one activation");
     let node = host["node"].as_str().context("no node")?;
     let known = bench.live_nodes().await?.into_iter().find(|one| one["id"] == node);

@@ -20,7 +20,7 @@ macro_rules! run {
 pub const SCENARIOS: &[Scenario] = &[
     scenario(
         "fresh-host",
-        "a bare host comes Online, with four commands and nothing left behind",
+        "a bare host comes Online, with three commands and nothing left behind",
         run!(main_job::fresh_host),
     )
     .core()

@@ -1,10 +1,11 @@
-//! Closes the gaps that were planned: one exec to send the package, one for everything else, one to see
-//! whether the gaps are closed. A converged host gets none of them.
+//! Closes the gaps that were planned: one exec for everything, one to see whether the gaps are closed. A converged host gets
+//! none of them.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use targets::agent::Installation;
+use tokio::sync::SemaphorePermit;
 
 use super::{Backend, HostRun, Machine, decide::Decision, retry::Setback};
 use crate::{
@@ -88,21 +89,6 @@ impl<B: Backend> HostRun<B> {
     }
 
     async fn close_gaps(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<Facts, Setback> {
-        for action in &decision.actions {
-            if let Action::Upload(upload) = action {
-                // Never closed, so a permit always comes.
-                let run = self.run.clone();
-                let _permit = run.uploads.acquire().await;
-                self.enter(Step::Upload).await?;
-                let command = upload.command(decision.package.content.clone(), self.spec.limits.command);
-                let command = self.as_root(command);
-                let output = self.exec(host, &command, Step::Upload, &mut |_| {}).await?;
-                if output.code != Some(0) {
-                    return Err(command_failed(Step::Upload, &output, last_lines(&output)).into());
-                }
-                self.done(action).await;
-            }
-        }
         self.apply(host, decision).await?;
         let facts = self.observe(host, Step::Check).await?;
         self.check(&facts, decision)?;
@@ -110,31 +96,33 @@ impl<B: Backend> HostRun<B> {
     }
 
     async fn apply(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<(), Setback> {
-        let first = decision.actions.iter().find(|action| !matches!(action, Action::Upload(_)));
-        self.enter(first.map_or(Step::Start, Action::step)).await?;
+        let on_host = || decision.actions.iter().filter(|action| !matches!(action, Action::Tag(_)));
         let key = self.activation(&decision.actions).await?;
         let limit = self.limit_of(&decision.actions);
-        let Some(command) =
+        let Some(mut command) =
             apply::command(&decision.actions, decision.agent, &self.run.holder(), key.as_ref(), limit)
         else {
             return Ok(());
         };
+        let (run, mut turn) = (self.run.clone(), None);
+        if on_host().any(|action| matches!(action, Action::Upload(_))) {
+            command = command.with_payload(decision.package.content.clone());
+            // Never closed, so a turn always comes.
+            turn = run.uploads.acquire().await.ok();
+        }
+        self.enter(on_host().next().map_or(Step::Start, Action::step)).await?;
         let command = self.as_root(command);
-        let on_host: Vec<&Action> = decision
-            .actions
-            .iter()
-            .filter(|action| !matches!(action, Action::Upload(_) | Action::Tag(_)))
-            .collect();
         let mut transcript = Transcript::without(key.as_ref().map(|key| &key.code));
         let touched_before = self.progress.borrow().touched;
         self.progress.send_modify(|progress| progress.touched = true);
         let entered = self.step();
         let ended = {
-            let mut on_line = self.listener(&mut transcript);
+            let sentences = on_host().map(Action::sentence).collect();
+            let mut on_line = self.listener(&mut transcript, sentences, turn);
             self.exec(host, &command, entered, &mut on_line).await
         };
-        for action in on_host.into_iter().take(transcript.done()) {
-            self.done(action).await;
+        for action in on_host().take(transcript.done()) {
+            self.tell_done(action.sentence()).await;
         }
         let step = transcript.failed_step().unwrap_or(entered);
         // A connection that was lost, or a limit that was passed, belongs to the step it happened in.
@@ -153,7 +141,7 @@ impl<B: Backend> HostRun<B> {
         }
         if let Some(holder) = transcript.held_by() {
             let held = plan::Refusal::Held(holder.to_owned());
-            self.progress.send_modify(|progress| progress.touched = touched_before);
+            self.progress.send_modify(|progress| progress.touched = touched_before || transcript.done() > 0);
             return Err(Setback::that_heals(Self::failed(entered, held.to_string(), held.hint())));
         }
         let mut lines = transcript.last_lines();
@@ -161,18 +149,31 @@ impl<B: Backend> HostRun<B> {
         Err(command_failed(step, &output, lines).into())
     }
 
-    /// Shows the steps of the script as they begin.
-    fn listener<'t>(&self, transcript: &'t mut Transcript) -> impl FnMut(&str) + Send + use<'t, B> {
+    /// Shows the steps of the script as they begin, and notes those that are done, of which these are the sentences; whoever
+    /// sends a package gives its turn back when it is there.
+    fn listener<'t>(
+        &self,
+        transcript: &'t mut Transcript,
+        sentences: Vec<String>,
+        mut turn: Option<SemaphorePermit<'t>>,
+    ) -> impl FnMut(&str) + Send + use<'t, B> {
         let (progress, events, host) =
             (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
+        let mut sentences = sentences.into_iter();
         move |line: &str| match transcript.line(line) {
+            // The first one is shown before the command runs.
+            Heard::Began(step) if progress.borrow().step == step => {}
             Heard::Began(step) => {
                 progress.send_modify(|progress| progress.enter(step));
                 progress.borrow().said.try_tell(&host, &events);
                 events.try_send(Event::Step { host: host.clone(), step });
             }
             Heard::Note(text) => events.try_send(Event::Warning { host: Some(host.clone()), text }),
-            Heard::Done | Heard::Nothing => {}
+            Heard::Done => {
+                drop(turn.take());
+                progress.send_modify(|progress| progress.actions.extend(sentences.next()));
+            }
+            Heard::Nothing => {}
         }
     }
 

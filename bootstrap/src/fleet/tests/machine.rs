@@ -22,11 +22,13 @@ pub(super) enum Fault {
     LostAfter(&'static str),
     /// The connection is lost before the command has done anything.
     LostBefore(&'static str),
+    /// The connection is lost right after a step has done its work, and the host stops there.
+    CutAfter(&'static str),
     /// A step fails with these lines.
     StepFails(&'static str, &'static str),
     /// A step ends well and has done nothing.
     DoesNotStick(&'static str),
-    /// The command never ends.
+    /// The command never ends, or never gets past this step.
     Hangs(&'static str),
     /// Nothing answers at the address.
     Unreachable,
@@ -198,8 +200,8 @@ impl Machine {
         text + "end=yes\n"
     }
 
-    /// As the shell functions do, step by step; the output of the failed step and whether one failed.
-    fn apply(&self, command: &Command, on_line: &mut (dyn FnMut(&str) + Send)) -> bool {
+    /// As the shell functions do, step by step; whether all ended well, unless the connection was lost.
+    async fn apply(&self, command: &Command, on_line: &mut (dyn FnMut(&str) + Send)) -> Option<bool> {
         let mut words = command.arguments().iter().map(String::as_str);
         let agent: Vec<_> = words.by_ref().take(2).collect();
         assert_eq!(agent, self.state().kind.agent());
@@ -207,12 +209,15 @@ impl Machine {
         assert!(holder.starts_with("run 2") && holder.ends_with(" of alice@controller"), "{holder}");
         while let Some(step) = words.next() {
             let arguments: Vec<&str> = match step {
-                "install" => words.by_ref().take(3).collect(),
+                "install" | "upload" => words.by_ref().take(3).collect(),
                 "register" => words.by_ref().take(2).collect(),
                 "configure" | "start" | "settle-vault" | "tidy" => vec![],
                 other => panic!("the machine was never taught the step {other}"),
             };
             on_line(&format!(":begin {step}"));
+            if step == "upload" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             let named = |fault: &Fault| match fault {
                 Fault::StepFails(name, _) | Fault::DoesNotStick(name) => *name == step,
                 _ => false,
@@ -225,16 +230,26 @@ impl Machine {
             if let Err(lines) = end {
                 lines.lines().for_each(&mut *on_line);
                 on_line(&format!(":failed {step} 1"));
-                return false;
+                return Some(false);
             }
+            self.fault(|fault| matches!(fault, Fault::CutAfter(name) if *name == step))
+                .is_none()
+                .then_some(())?;
             on_line(&format!(":done {step}"));
+            if self.fault(|fault| matches!(fault, Fault::Hangs(name) if *name == step)).is_some() {
+                std::future::pending::<()>().await;
+            }
         }
-        true
+        Some(true)
     }
 
     fn step(&self, step: &str, arguments: &[&str], command: &Command) -> Result<(), String> {
         let secret = |name: &str| command.secret(name).unwrap().expose_secret().to_owned();
         match (step, arguments) {
+            ("upload", [file, _sha256, size]) => {
+                assert_eq!(command.payload().unwrap().len().to_string(), *size);
+                self.state().staged.push((*file).to_owned());
+            }
             ("configure", []) => self.state().config = Some(secret("config")),
             ("install", [tool, file, _sha256]) => {
                 let mut state = self.state();
@@ -303,12 +318,7 @@ impl Host for Machine {
                 let given = command.secret("become_password").map(ExposeSecret::expose_secret);
                 (self.probe(given), true)
             }
-            "upload" => {
-                let file = command.arguments().first().unwrap().clone();
-                self.state().staged.push(file);
-                (String::new(), true)
-            }
-            "apply" => (String::new(), self.apply(command, on_line)),
+            "apply" => (String::new(), self.apply(command, on_line).await.ok_or_else(lost)?),
             "diagnose" => ("amazon-ssm-agent is active".to_owned(), true),
             other => panic!("the machine was never taught the command {other}"),
         };

@@ -48,7 +48,7 @@ async fn all_hosts_that_need_a_password_are_asked_for_once() {
     world.passwords = Some(vec![(None, "right")]);
     assert_eq!(outcomes(&world.run().await), ["online"; 3]);
     assert_eq!(asked(&world), ["common? a c"]);
-    assert_eq!(world.machine("a").state().execs, ["probe", "upload", "apply", "probe"]);
+    assert_eq!(world.machine("a").state().execs, ["probe", "apply", "probe"]);
 }
 
 #[tokio::test(start_paused = true)]
