@@ -63,6 +63,9 @@ pub(super) struct Bench {
     /// Only look at fleets of these sizes: what a host costs in each.
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["hosts", "rounds", "megabytes"])]
     scale: Vec<usize>,
+    /// Only hold so many connections open at once: the memory that takes.
+    #[arg(long, value_name = "N", conflicts_with_all = ["hosts", "rounds", "megabytes", "scale", "round_trip"])]
+    connections: Option<usize>,
     /// Only count the round trips of one host, this many milliseconds away.
     #[arg(long, value_name = "MS", conflicts_with_all = ["hosts", "megabytes", "scale"])]
     round_trip: Option<u64>,
@@ -75,7 +78,7 @@ impl Fleet {
         match self {
             Self::Up(up) => up.run().await,
             Self::Test(test) => test.run().await,
-            Self::Bench(bench) => bench.run().await,
+            Self::Bench(bench) => Box::pin(bench.run()).await,
         }
     }
 }
@@ -154,6 +157,9 @@ impl Bench {
         let measuring = async {
             if let Some(milliseconds) = self.round_trip {
                 return bench::distance(&options, Duration::from_millis(milliseconds)).await;
+            }
+            if let Some(count) = self.connections {
+                return bench::connections(&options, count).await;
             }
             if self.scale.is_empty() {
                 bench::compare(&options).await

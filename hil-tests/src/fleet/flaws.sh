@@ -9,6 +9,14 @@ flaw_noisy_rc() {
     sed -i '/^admin:/s|:[^:]*$|:/bin/bash|' "$root/etc/passwd"
     printf 'echo "Welcome to this host!"\necho "no mail" >&2\n' >"$root/home/admin/.bashrc"
 }
+# No flaw but a benchmark's: the login shell leaves a mark beside the hosts' directories and waits there for a word.
+flaw_waits() {
+    sed -i '/^admin:/s|:[^:]*$|:/bin/bash|' "$root/etc/passwd"
+    mkdir "$root/gate"
+    mount --bind "$directory/../gate" "$root/gate"
+    # shellcheck disable=SC2016 # the host's shell expands
+    echo '[ ! -p /gate/barrier ] || { : >"/gate/$HOSTNAME"; read -r _ </gate/barrier; }' >"$root/home/admin/.bashrc"
+}
 flaw_no_sudo() { rm "$root/usr/bin/sudo"; }
 flaw_sudo_password() { rm -f "$root"/etc/sudoers.d/*; echo 'admin ALL=(ALL:ALL) ALL' >"$root/etc/sudoers.d/admin"; }
 flaw_requiretty() { echo 'Defaults requiretty' >"$root/etc/sudoers.d/requiretty"; }

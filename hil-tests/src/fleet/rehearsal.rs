@@ -196,6 +196,11 @@ impl Rehearsal {
         Ok(command)
     }
 
+    /// The memory of what runs on the controller's side now, in bytes.
+    pub fn resident(&self) -> Result<u64> {
+        self.controller.resident()
+    }
+
     /// Runs a command to its end.
     pub async fn measure(&self, command: &std::process::Command, limit: Duration) -> Result<Measured> {
         let (client, hosts) = (self.controller.cpu()?, self.fleet.group.cpu()?);

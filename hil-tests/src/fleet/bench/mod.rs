@@ -1,6 +1,9 @@
 //! What a fleet costs: ours beside the shell loop that people write, on the same hosts, in turns, as ratios. And what one host
 //! costs us as fleets grow, and over a long way.
 
+mod distance;
+mod scale;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +15,11 @@ use aws_sdk_ssm::types::Tag;
 use serde_json::{Value, json};
 
 use super::rehearsal::{Measured, Stage};
-use super::relay::Relay;
 use super::{HostPlan, Network, Rehearsal};
 use crate::lab::Programs;
 use crate::narration::Narration;
+pub use distance::distance;
+pub use scale::{connections, scale};
 
 /// A fleet of two hundred, thirty megabytes each, on two busy cores.
 const LIMIT: Duration = Duration::from_mins(30);
@@ -218,137 +222,4 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-/// Looks at fleets of growing size, changing nothing: what one host costs us in each, as a table.
-pub async fn scale(options: &Options, sizes: &[usize]) -> Result<String> {
-    let stage = Stage::set(&options.directory.join("scale"), &options.programs, &options.narration).await?;
-    let mut text = format!(
-        "{:>8}{:>16}{:>16}{:>12}{:>10}\n",
-        "hosts", "client ms/host", "hosts ms/host", "peak MiB", "wall s"
-    );
-    for size in sizes {
-        let directory = options.directory.join(format!("scale-{size}"));
-        let plans = HostPlan::sound(*size);
-        let opening = Rehearsal::open(&directory, &stage, Network::loopback(), &plans);
-        let rehearsal = options.narration.step_async(&format!("starting {size} hosts"), opening).await?;
-        let command = rehearsal.bootstrap(&["--dry-run", "--output", "json", "--quiet"]);
-        let measuring = rehearsal.measure(&command, LIMIT);
-        let measured = options.narration.step_async(&format!("looking at {size} hosts"), measuring).await?;
-        let measured = measured.expect_code(0)?;
-        rehearsal.close().await?;
-        fs::remove_dir_all(&directory).with_context(|| format!("can't delete {}", directory.display()))?;
-        #[expect(clippy::cast_precision_loss, reason = "a fleet has far fewer than 2^52 hosts")]
-        let (hosts, peak) = (*size as f64, measured.peak as f64 / MIB);
-        let each = |time: Duration| time.as_secs_f64() * 1000.0 / hosts;
-        let _ = writeln!(
-            text,
-            "{size:>8}{:>16.2}{:>16.1}{peak:>12.1}{:>10.1}",
-            each(measured.client),
-            each(measured.hosts),
-            measured.wall.as_secs_f64()
-        );
-    }
-    Ok(text)
-}
-
-/// One host, near and `round_trip` away: how many times a run waits for the way. Of each step the quickest of some rounds, in turns: what a
-/// busy machine adds, and how long an agent looks for prime numbers, is no waiting for the way.
-pub async fn distance(options: &Options, round_trip: Duration) -> Result<String> {
-    let stage =
-        Stage::for_packages_of(0, &options.directory.join("distance"), &options.programs, &options.narration)
-            .await?;
-    let (mut near, mut far) = (Vec::new(), Vec::new());
-    let (mut how, mut unseen) = ("netem on a pair of virtual cables", 0.0);
-    for number in 1..=options.rounds {
-        let way = match Network::distant(round_trip) {
-            Ok(network) => Way::Netem(network),
-            Err(error) if is_without_netem(&error) => {
-                how = "a relay, since this kernel has no netem; its count has the TCP handshake added, which a relay does not see";
-                unseen = 1.0;
-                Way::Relay(round_trip)
-            }
-            Err(error) => return Err(error),
-        };
-        let round = async {
-            near.push(registered(options, &stage, Way::Near).await?);
-            far.push(registered(options, &stage, way).await?);
-            Ok::<(), anyhow::Error>(())
-        };
-        options.narration.step_async(&format!("round {number} of {}", options.rounds), round).await?;
-    }
-    let (near, far) = (quickest(&near)?, quickest(&far)?);
-    let trips = far.saturating_sub(near).as_secs_f64() / round_trip.as_secs_f64() + unseen;
-    Ok(format!(
-        "one bare host until it is registered: {:.2} s near, {:.2} s over a round trip of {} ms: {trips:.1} round trips; the package holds next to nothing\n\
-         by {how}\n",
-        near.as_secs_f64(),
-        far.as_secs_f64(),
-        round_trip.as_millis()
-    ))
-}
-
-fn is_without_netem(error: &anyhow::Error) -> bool {
-    let said = error.to_string();
-    said.contains("netem") && said.contains("qdisc kind is unknown")
-}
-
-enum Way {
-    Near,
-    Netem(Network),
-    Relay(Duration),
-}
-
-/// How long the steps of a run over one bare host take until the host is registered and its agent started.
-async fn registered(options: &Options, stage: &Stage, way: Way) -> Result<Vec<(String, Duration)>> {
-    let directory = options.directory.join("host");
-    let (network, relayed) = match way {
-        Way::Near => (Network::loopback(), None),
-        Way::Netem(network) => (network, None),
-        Way::Relay(round_trip) => (Network::loopback(), Some(round_trip)),
-    };
-    let elsewhere = network.address(1);
-    let rehearsal = Rehearsal::open(&directory, stage, network, &HostPlan::sound(1)).await?;
-    let mut hosts = rehearsal.hosts();
-    let _relay = match (relayed, hosts.first_mut()) {
-        (Some(round_trip), Some((_, address))) => {
-            let there = std::mem::replace(address, elsewhere);
-            Some(Relay::open(elsewhere, there, round_trip / 2).await?)
-        }
-        _ => None,
-    };
-    rehearsal.write_inventory(&hosts)?;
-    let command = rehearsal.bootstrap(&["--output", "json", "--quiet"]);
-    let measured = rehearsal.measure(&command, LIMIT).await?.expect_code(0)?;
-    let took = steps(&measured.json()?)?;
-    rehearsal.close().await?;
-    fs::remove_dir_all(&directory).with_context(|| format!("can't delete {}", directory.display()))?;
-    Ok(took)
-}
-
-/// How long each step took, in order, until the agent was registered and started.
-fn steps(report: &Value) -> Result<Vec<(String, Duration)>> {
-    let timeline = report["hosts"][0]["timeline"].as_array().context("a report without a timeline")?;
-    let until = timeline.iter().take_while(|step| step["step"] != "check");
-    let steps = until.map(|step| {
-        let (name, began, ended) = (step["step"].as_str()?, step["began"].as_f64()?, step["ended"].as_f64()?);
-        Some((name.to_owned(), Duration::from_secs_f64(ended - began)))
-    });
-    let steps: Option<Vec<_>> = steps.collect();
-    let steps = steps.with_context(|| format!("a step without a time: {timeline:?}"))?;
-    ensure!(steps.iter().any(|(name, _)| name == "register"), "it was not registered: {timeline:?}");
-    Ok(steps)
-}
-
-/// Each step as quick as in the quickest of rounds.
-fn quickest(rounds: &[Vec<(String, Duration)>]) -> Result<Duration> {
-    let [first, ..] = rounds else { anyhow::bail!("no round") };
-    let mut total = Duration::ZERO;
-    for (name, _) in first {
-        let times: Option<Vec<Duration>> =
-            rounds.iter().map(|steps| Some(steps.iter().find(|(other, _)| other == name)?.1)).collect();
-        let times = times.with_context(|| format!("not every round has the step {name}"))?;
-        total += times.into_iter().min().unwrap_or_default();
-    }
-    Ok(total)
 }
