@@ -8,7 +8,8 @@ use targets::{Arch, PackageFormat, PackageTool};
 
 use crate::{
     actions::{
-        Action, Configure, Install, Reason, Register, SettleVault, Start, StartReason, Tag, Tidy, Upload,
+        Action, Configure, Install, Reason, Register, SetProxy, SettleVault, Start, StartReason, Tag, Tidy,
+        Upload,
     },
     facts::{Agent, Facts, Root, SavedVault},
     inventory::{Escalation, HostSpec, Tags},
@@ -100,8 +101,12 @@ pub fn plan(
     let environment = &host.environment;
     let endpoint = environment.agent_endpoint.as_deref().or(environment.endpoint.as_deref());
     if let Some(configure) = Configure::wanted(facts.config.as_deref(), endpoint)? {
-        let install = actions.iter().position(|action| matches!(action, Action::Install(_)));
-        actions.insert(install.unwrap_or(actions.len()), Action::Configure(configure));
+        before_install(&mut actions, Action::Configure(configure));
+    }
+    if let Some(set) =
+        SetProxy::wanted(facts.environment.as_deref(), host.proxy.as_ref(), facts.installation())?
+    {
+        before_install(&mut actions, Action::SetProxy(set));
     }
     let installs = actions.iter().any(|action| matches!(action, Action::Install(_)));
     if !installs && !facts.staged.is_empty() {
@@ -113,7 +118,8 @@ pub fn plan(
         Standing::Known(..) | Standing::Fresh(_) => None,
     };
     if let Some(reason) = reason {
-        actions.push(Action::Register(Register { region: environment.region.clone(), reason }));
+        let (region, proxy) = (environment.region.clone(), host.proxy.clone());
+        actions.push(Action::Register(Register { region, reason, proxy }));
     }
     if let Some(reason) = start_reason(facts, standing, &actions) {
         actions.push(Action::Start(Start { reason }));
@@ -122,6 +128,11 @@ pub fn plan(
         actions.push(Action::Tag(tag));
     }
     Ok(actions)
+}
+
+fn before_install(actions: &mut Vec<Action>, action: Action) {
+    let install = actions.iter().position(|action| matches!(action, Action::Install(_)));
+    actions.insert(install.unwrap_or(actions.len()), action);
 }
 
 /// A host that serves someone else is never taken over.

@@ -54,6 +54,8 @@ pub struct Installation {
     pub vault: &'static str,
     /// The configuration that is read.
     pub config: &'static str,
+    /// What adds to its environment: a drop-in of our own for the unit; an override, of which a job has only one.
+    pub environment: &'static str,
 }
 
 /// Installed from a .deb or .rpm.
@@ -64,11 +66,16 @@ pub const PACKAGED: Installation = Installation {
     cli: "/usr/bin/ssm-cli",
     vault: VAULT,
     config: CONFIG,
+    environment: "/etc/systemd/system/amazon-ssm-agent.service.d/bootstrap-proxy.conf",
 };
 
 /// Installed from a .deb or .rpm on a host with upstart, as on Amazon Linux 1.
-pub const UPSTART: Installation =
-    Installation { manager: ServiceManager::Upstart, unit: "amazon-ssm-agent", ..PACKAGED };
+pub const UPSTART: Installation = Installation {
+    manager: ServiceManager::Upstart,
+    unit: "amazon-ssm-agent",
+    environment: "/etc/init/amazon-ssm-agent.override",
+    ..PACKAGED
+};
 
 /// Installed as a snap, as on Ubuntu's own images. The .deb refuses to be installed beside it.
 ///
@@ -80,6 +87,7 @@ pub const SNAP: Installation = Installation {
     cli: "/snap/amazon-ssm-agent/current/ssm-cli",
     vault: VAULT,
     config: CONFIG,
+    environment: "/etc/systemd/system/snap.amazon-ssm-agent.amazon-ssm-agent.service.d/bootstrap-proxy.conf",
 };
 
 #[cfg(test)]
@@ -100,6 +108,14 @@ mod tests {
         assert_eq!(UPSTART.unit, PACKAGE);
         assert_eq!(PACKAGED.unit, format!("{PACKAGE}.service"));
         assert_eq!((UPSTART.binary, UPSTART.vault), (PACKAGED.binary, PACKAGED.vault));
+    }
+
+    #[test]
+    fn what_adds_to_the_environment_lies_where_the_service_manager_looks_for_it() {
+        for Installation { unit, environment, .. } in [PACKAGED, SNAP] {
+            assert_eq!(environment, format!("/etc/systemd/system/{unit}.d/bootstrap-proxy.conf"));
+        }
+        assert_eq!(UPSTART.environment, format!("/etc/init/{}.override", UPSTART.unit));
     }
 
     #[test]

@@ -22,6 +22,7 @@ macro_rules! apply_with {
                 include_str!("apply.sh"),
                 include_str!($service),
                 include_str!("configure.sh"),
+                include_str!("proxy.sh"),
                 include_str!("install.sh"),
                 include_str!("install_rpm.sh"),
                 include_str!("tidy.sh"),
@@ -184,7 +185,7 @@ pub enum Heard {
 fn step_of(word: &str) -> Option<Step> {
     match word {
         "upload" => Some(Step::Upload),
-        "configure" => Some(Step::Configure),
+        "configure" | "proxy" => Some(Step::Configure),
         "install" | "tidy" => Some(Step::Install),
         "settle-vault" | "register" => Some(Step::Register),
         "start" => Some(Step::Start),
@@ -217,6 +218,10 @@ pub fn hint(step: Step, lines: &[String]) -> String {
         (
             "x509:",
             "the host does not trust the endpoint's certificate; add its CA to the host's system store",
+        ),
+        (
+            "proxyconnect",
+            "the host cannot reach its proxy; check `proxy` in the inventory, and whether the proxy lets the host in",
         ),
         (
             "dial tcp",
@@ -280,13 +285,17 @@ mod tests {
     fn the_actions_become_one_command_and_the_code_is_no_argument() {
         let actions = [
             Action::SettleVault(SettleVault { restore: true }),
-            Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered }),
+            Action::Register(Register {
+                region: "eu-west-1".into(),
+                reason: Reason::Unregistered,
+                proxy: None,
+            }),
             Action::Start(Start { reason: StartReason::Changed }),
         ];
         let command = command(&actions, &PACKAGED, "run 7 of me", Some(&key()), Duration::ZERO).unwrap();
         let first = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent", "run 7 of me"];
         assert_eq!(command.arguments()[..3], first);
-        assert_eq!(command.arguments()[3..], ["settle-vault", "register", "eu-west-1", "", "start"]);
+        assert_eq!(command.arguments()[3..], ["settle-vault", "register", "eu-west-1", "", "", "", "start"]);
         assert_eq!(command.secret("activation_code").unwrap().expose_secret(), "a-very-secret-code");
         assert!(!format!("{command:?} {:?}", key()).contains("a-very-secret-code"));
     }

@@ -5,6 +5,7 @@
 pub mod apply;
 mod configure;
 mod install;
+mod proxy;
 mod register;
 mod start;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::events::Step;
 pub use apply::LAST_LINES;
 pub use configure::{Configure, ConfigureError};
 pub use install::Install;
+pub use proxy::{NotOurs, SetProxy};
 pub use register::{Reason, Register};
 pub use start::{Start, StartReason};
 pub use tag::Tag;
@@ -37,6 +39,8 @@ pub enum Action {
     SettleVault(SettleVault),
     /// Write the agent's configuration.
     Configure(Configure),
+    /// Tell the agent's service of a proxy, or of none any more.
+    SetProxy(SetProxy),
     /// Install the package.
     Install(Install),
     /// Remove packages that were sent and are not to be installed.
@@ -56,6 +60,7 @@ impl Action {
             Self::Upload(action) => action.sentence(),
             Self::SettleVault(action) => action.sentence(),
             Self::Configure(action) => action.sentence(),
+            Self::SetProxy(action) => action.sentence(),
             Self::Install(action) => action.sentence(),
             Self::Tidy(action) => action.sentence(),
             Self::Register(action) => action.sentence(),
@@ -68,7 +73,7 @@ impl Action {
     pub fn step(&self) -> Step {
         match self {
             Self::Upload(_) => Step::Upload,
-            Self::Configure(_) => Step::Configure,
+            Self::Configure(_) | Self::SetProxy(_) => Step::Configure,
             Self::Install(_) | Self::Tidy(_) => Step::Install,
             Self::SettleVault(_) | Self::Register(_) => Step::Register,
             Self::Start(_) => Step::Start,
@@ -81,6 +86,7 @@ impl Action {
         match self {
             Self::SettleVault(_) => Some(SettleVault::shell_arguments()),
             Self::Configure(_) => Some(Configure::shell_arguments()),
+            Self::SetProxy(action) => Some(action.shell_arguments()),
             Self::Install(action) => Some(action.shell_arguments()),
             Self::Tidy(_) => Some(Tidy::shell_arguments()),
             Self::Register(action) => Some(action.shell_arguments()),
@@ -94,6 +100,7 @@ impl Action {
     fn shell_variables(&self) -> Vec<(&'static str, SecretString)> {
         match self {
             Self::Configure(action) => action.shell_variables(),
+            Self::SetProxy(action) => action.shell_variables(),
             _ => Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Stop, save the vault, register, and put the vault back if that fails: the agent overwrites its vault
 //! before it asks the service, and it must not run while it does.
 
-use crate::ssm::ManagedNodeId;
+use crate::{inventory::Proxy, ssm::ManagedNodeId};
 
 /// Registers the host with an activation of its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Register {
     pub region: String,
     /// Why.
     pub reason: Reason,
+    /// By which the agent reaches SSM; what tells its service does not tell this call.
+    pub proxy: Option<Proxy>,
 }
 
 /// Why a host is registered.
@@ -36,6 +38,10 @@ impl Register {
             Reason::Unregistered => String::new(),
             Reason::UnknownToSsm(node) => node.to_string(),
         };
-        vec!["register".to_owned(), self.region.clone(), seen]
+        let (url, except) = match &self.proxy {
+            Some(proxy) => (proxy.url().to_owned(), proxy.no_proxy()),
+            None => Default::default(),
+        };
+        vec!["register".to_owned(), self.region.clone(), seen, url, except]
     }
 }

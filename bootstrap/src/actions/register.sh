@@ -1,4 +1,5 @@
-# $1: Region. $2: the instance that the vault named when this was planned; empty if none.
+# $1: Region. $2: the instance that the vault named when this was planned; empty if none. $3, $4: the proxy and what is
+# reached without it; empty if none.
 # $activation_id and $activation_code come on stdin; the agent takes them as flags only.
 # A failed registration has already emptied the vault, so the vault is saved before and put back after a failure.
 # shellcheck shell=sh disable=SC2154 # variables come before this file
@@ -10,7 +11,7 @@ step_register() {
     agent_stop || return
     # A power cut leaves files of the vault by halves, which the agent refuses; one that names no instance is worth nothing.
     [ -n "$(instance_in "$vault")" ] || rm -rf "$vault"
-    save_vault && register_patiently "$1"
+    save_vault && register_patiently "$1" "$3" "$4"
     status=$?
     if [ $status -eq 0 ] && [ -z "$(instance_in "$vault")" ]; then
         echo "the agent said it registered, but its vault names no instance"
@@ -31,7 +32,8 @@ step_register() {
 # No timeout(1) around the agent: that would be a second argv with the code in it. It gives up by itself.
 register_patiently() {
     for pause in 5 10 20 ""; do
-        said=$("$agent_binary" -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1)
+        said=$(with_proxy "$2" "$3" \
+            "$agent_binary" -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1)
         status=$?
         echo "$said"
         case $status:$said in

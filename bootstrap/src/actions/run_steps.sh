@@ -10,13 +10,18 @@ while [ $# -gt 0 ]; do
         shift 3
         ;;
     register)
-        step_register "$1" "$2"
+        step_register "$1" "$2" "$3" "$4"
         status=$?
-        shift 2
+        shift 4
         ;;
     configure)
         step_configure
         status=$?
+        ;;
+    proxy)
+        step_proxy "$1" "$2"
+        status=$?
+        shift 2
         ;;
     settle-vault)
         step_settle_vault

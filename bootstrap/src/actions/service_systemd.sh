@@ -5,4 +5,6 @@ agent_runs() { [ "$(agent_state)" = active ]; }
 agent_stop() { systemctl stop "$agent_unit" </dev/null; }
 agent_start() { systemctl start "$agent_unit" </dev/null; }
 agent_restart() { systemctl restart "$agent_unit" </dev/null; }
+# Files about the unit have changed.
+agent_reread() { systemctl daemon-reload </dev/null; }
 agent_enable() { systemctl enable "$agent_unit" </dev/null; }

@@ -10,5 +10,7 @@ agent_stop() {
 }
 agent_start() { agent_runs || initctl start "$agent_unit" </dev/null; }
 agent_restart() { agent_stop && initctl start "$agent_unit" </dev/null; }
+# Files about the job have changed.
+agent_reread() { initctl reload-configuration </dev/null; }
 # A job starts at boot by itself.
 agent_enable() { :; }

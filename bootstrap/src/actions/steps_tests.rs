@@ -17,8 +17,10 @@ use targets::{
     agent::{Installation, PACKAGED, SNAP, UPSTART},
 };
 
+use crate::inventory::Proxy;
+
 use super::{
-    Action, Install, Reason, Register, Start, StartReason,
+    Action, Install, Reason, Register, SetProxy, Start, StartReason,
     apply::{self, ActivationKey},
 };
 
@@ -265,7 +267,8 @@ fn a_snap_is_registered_by_its_own_binary_and_started_as_its_own_unit() {
         &format!("mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"),
     );
     let binary: &'static str = Box::leak(binary.to_str().unwrap().to_owned().into_boxed_str());
-    let register = Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered });
+    let register =
+        Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered, proxy: None });
     let (code, said) = stage.run(&[register, start()], &Installation { binary, ..SNAP });
     assert_eq!(code, Some(0), "{said}");
     let unit = "snap.amazon-ssm-agent.amazon-ssm-agent.service";
@@ -365,4 +368,43 @@ fn whoever_holds_dpkgs_lock_is_named_and_waited_for_with_a_limit() {
     let note = format!(":note waiting for another package manager: {} (1)", first.trim());
     assert!(said.contains(&note) && said.contains(words), "{said}");
     assert_eq!(stage.calls().iter().filter(|call| *call == "sleep 5").count(), 60);
+}
+
+#[test]
+fn a_proxy_is_told_to_the_service_and_to_the_registration_and_taken_back_alone() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    let binary = stage.program(
+        "agent",
+        &format!(
+            "env | grep -i _proxy= | sort >$stage/environment\n\
+            mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"
+        ),
+    );
+    let leak = |path: PathBuf| -> &'static str { Box::leak(path.display().to_string().into_boxed_str()) };
+    let file = stage.path("unit.d/bootstrap-proxy.conf");
+    let agent = Installation { binary: leak(binary), environment: leak(file.clone()), ..PACKAGED };
+    let proxy = Proxy::sample("http://proxy.example:3128", &[".lan"]);
+    let write = SetProxy::wanted(None, Some(&proxy), &agent).unwrap().unwrap();
+    let register =
+        Register { region: "eu-west-1".into(), reason: Reason::Unregistered, proxy: Some(proxy.clone()) };
+    let actions = [Action::SetProxy(write), Action::Register(register), start()];
+    let (code, said) = stage.run(&actions, &agent);
+    assert_eq!(code, Some(0), "{said}");
+    let written = fs::read_to_string(&file).unwrap();
+    assert_eq!(SetProxy::wanted(Some(&written), Some(&proxy), &agent), Ok(None), "{written}");
+    assert_eq!(
+        fs::read_to_string(stage.path("environment")).unwrap(),
+        "http_proxy=http://proxy.example:3128\nhttps_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254,.lan\n"
+    );
+    assert_eq!(stage.calls()[0], "systemctl daemon-reload", "before the start");
+    assert_eq!(fs::read_dir(stage.path("unit.d")).unwrap().count(), 1, "no part is left");
+
+    let remove = SetProxy::wanted(Some(&written), None, &agent).unwrap().unwrap();
+    fs::write(stage.path("unit.d/theirs.conf"), "").unwrap();
+    assert_eq!(stage.run(&[Action::SetProxy(remove.clone())], &agent).0, Some(0));
+    assert!(!file.exists() && stage.path("unit.d/theirs.conf").exists());
+    fs::remove_file(stage.path("unit.d/theirs.conf")).unwrap();
+    assert_eq!(stage.run(&[Action::SetProxy(remove)], &agent).0, Some(0));
+    assert!(!stage.path("unit.d").exists());
 }

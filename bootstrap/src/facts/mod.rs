@@ -62,6 +62,8 @@ pub struct Facts {
     pub machine_id: Option<String>,
     /// `amazon-ssm-agent.json`, if it exists.
     pub config: Option<String>,
+    /// What adds to the environment of the agent's service: the file where ours is, if it exists.
+    pub environment: Option<String>,
     /// Free space.
     pub free: FreeSpace,
     /// How far the host's clock is ahead of the controller's, in seconds.

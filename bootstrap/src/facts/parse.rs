@@ -135,6 +135,7 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
         credentials_of: credentials_of(&answer, now),
         machine_id: answer.get("machine-id").map(str::to_owned),
         config: answer.get("config").map(|_| answer.text("config").to_owned()),
+        environment: Some(answer.text("environment").to_owned()).filter(|text| !text.is_empty()),
         free: FreeSpace {
             // df(1) has words of its own for file systems without a size.
             state_kib: answer.number("free.state").unwrap_or_default(),
@@ -261,6 +262,15 @@ mod tests {
         let text =
             FRESH.replace("end=yes", "config=yes\nconfig|{\nconfig| \"a\": \"b=c|d\"\nconfig|}\nend=yes");
         assert_eq!(parsed(&text).unwrap().config.as_deref(), Some("{\n \"a\": \"b=c|d\"\n}\n"));
+    }
+
+    #[test]
+    fn the_services_environment_is_the_files_lines_or_nothing() {
+        assert_eq!(parsed(FRESH).unwrap().environment, None);
+        let text =
+            FRESH.replace("end=yes", "environment|[Service]\nenvironment|Environment=\"a=b|c\"\n\nend=yes");
+        let environment = parsed(&text).unwrap().environment;
+        assert_eq!(environment.as_deref(), Some("[Service]\nEnvironment=\"a=b|c\"\n"));
     }
 
     #[test]

@@ -120,12 +120,14 @@ facts() {
     if [ -d /run/systemd/system ]; then
         say service systemd
         systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | quote service.state
+        show environment "/etc/systemd/system/$unit.d/bootstrap-proxy.conf"
     elif [ -d /run/openrc ]; then
         say service openrc
     elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
         if command -v initctl >/dev/null 2>&1; then
             say service upstart
             initctl status "$4" 2>&1 | quote service.state
+            show environment "/etc/init/$4.override"
         else
             say service sysv
         fi

@@ -77,6 +77,7 @@ fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
         password,
         escalation,
         become_prompt,
+        proxy,
         environment: _,
         groups: _,
         tags: _,
@@ -106,6 +107,13 @@ fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
     if let Some(words) = become_prompt {
         settings.push(("become_prompt", quoted(words)));
     }
+    if let Some(proxy) = proxy {
+        settings.push(("proxy", quoted(proxy.url())));
+        let except: Vec<_> = proxy.except().iter().map(|item| quoted(item)).collect();
+        if !except.is_empty() {
+            settings.push(("no_proxy", format!("[{}]", except.join(", "))));
+        }
+    }
     for (key, limit) in [("limits.command", limits.command), ("limits.host", limits.host)] {
         settings.push((key, quoted(&duration(limit))));
     }
@@ -113,16 +121,20 @@ fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
     Ok(settings)
 }
 
+/// What a local host takes from `[defaults]`, too, unless it says otherwise.
+const FOR_EVERY_HOST: [&str; 3] = ["become_prompt", "proxy", "no_proxy"];
+
 /// What all say alike who say it, if there are several.
 fn shared(all: &[Settings], by_ssh: usize) -> Settings {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (key, value) in all.iter().flatten() {
         values.entry(key).or_default().insert(value);
     }
-    // One host without the key, and it would get what was not meant for it.
+    // One host without the key, and it would get what was not meant for it; but what is about SSH is not for a local one.
     let everywhere = |key: &str| all.iter().filter(|own| own.iter().any(|(known, _)| *known == key)).count();
     let is_shared = |(key, _): &&(&'static str, String)| {
-        values.get(key).is_some_and(|values| values.len() == 1) && everywhere(key) >= by_ssh
+        values.get(key).is_some_and(|values| values.len() == 1)
+            && everywhere(key) >= if FOR_EVERY_HOST.contains(key) { all.len() } else { by_ssh }
     };
     let longest = all.iter().max_by_key(|settings| settings.len()).filter(|_| all.len() > 1);
     longest.into_iter().flatten().filter(is_shared).cloned().collect()

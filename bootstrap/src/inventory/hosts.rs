@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     environments::Environments,
     model::{Connection, Environment, Escalation, GroupName, HostName, HostSpec, Limits, LoginPassword},
+    network::Proxy,
     problems::Findings,
     roster::{Draft, Roster},
     routes::{Place, Unique},
@@ -86,6 +87,11 @@ fn host<'s>(
     let password = layers.pick("ssh_password", |settings| settings.password.as_ref());
     let host_key = layers.pick("host_key", |settings| settings.host_key.as_ref());
     let known_hosts = layers.pick("known_hosts", |settings| settings.known_hosts.as_ref());
+    let url = layers.pick("proxy", |settings| settings.proxy.as_ref());
+    let except = layers.pick("no_proxy", |settings| settings.no_proxy.as_ref());
+    let proxy = url
+        .and_then(|url| url.value.clone())
+        .map(|url| Proxy::new(url, except.map(|except| except.value.clone()).unwrap_or_default()));
     let (environment, of_environment) = environment(draft, layers, environments, findings)?;
     let host = HostSpec {
         name: HostName(draft.name.clone()),
@@ -99,6 +105,7 @@ fn host<'s>(
         password: password.is_some_and(|password| password.value == LoginPassword::Ask),
         escalation: escalation.map_or(Escalation::Sudo, |escalation| escalation.value),
         become_prompt: become_prompt.map(|words| words.value.clone()),
+        proxy,
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),
         tags: layers.tags(of_environment),

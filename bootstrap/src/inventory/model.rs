@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::network::Proxy;
+
 /// The name of a host as the operator knows it; unique in an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -112,6 +114,8 @@ pub struct HostSpec {
     pub escalation: Escalation,
     /// What the prompt for sudo's password names; hosts that have it in common share the password.
     pub become_prompt: Option<String>,
+    /// The proxy that its agent needs, if any.
+    pub proxy: Option<Proxy>,
     /// Its environment.
     pub environment: Arc<Environment>,
     /// The groups it is in.
@@ -370,6 +374,7 @@ impl HostSpec {
             password: false,
             escalation: Escalation::Sudo,
             become_prompt: None,
+            proxy: None,
             environment: Arc::new(environment),
             groups: Vec::new(),
             tags: Tags::new(),

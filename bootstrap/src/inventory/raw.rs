@@ -62,6 +62,12 @@ macro_rules! with_settings {
             /// together. Never the password itself.
             #[schemars(length(min = 1, max = 64))]
             pub(super) become_prompt: Option<At<String>>,
+            /// URL of the HTTP proxy by which the host's agent reaches AWS, such as `http://proxy.example:3128`, without user and
+            /// password; "none" (the default) for a straight way.
+            pub(super) proxy: Option<At<String>>,
+            /// What the host reaches without `proxy`: an address, a network, a host or a domain (".lan"), or a list of them. The
+            /// metadata service (169.254.169.254) is always among them.
+            pub(super) no_proxy: Option<Strings>,
             /// Name of an environment. May be left out if there is exactly one.
             pub(super) environment: Option<At<String>>,
             /// Which host key is right: "strict" (only one in `known_hosts`; the default), "accept-new" (a host without
@@ -92,6 +98,8 @@ macro_rules! with_settings {
                     ssh_password: self.ssh_password.as_ref(),
                     r#become: self.r#become.as_ref(),
                     become_prompt: self.become_prompt.as_ref(),
+                    proxy: self.proxy.as_ref(),
+                    no_proxy: self.no_proxy.as_ref(),
                     environment: self.environment.as_ref(),
                     host_key: self.host_key.as_ref(),
                     known_hosts: self.known_hosts.as_ref(),
@@ -152,6 +160,8 @@ pub(super) struct RawSettings<'a> {
     pub(super) ssh_password: Option<&'a At<LoginPassword>>,
     pub(super) r#become: Option<&'a At<Escalation>>,
     pub(super) become_prompt: Option<&'a At<String>>,
+    pub(super) proxy: Option<&'a At<String>>,
+    pub(super) no_proxy: Option<&'a Strings>,
     pub(super) environment: Option<&'a At<String>>,
     pub(super) host_key: Option<&'a At<String>>,
     pub(super) known_hosts: Option<&'a Strings>,

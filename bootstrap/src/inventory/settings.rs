@@ -7,6 +7,7 @@ use super::{
     addresses,
     files::Base,
     model::{Connection, Escalation, HostKeyPolicy, JumpHost, LoginPassword},
+    network,
     problems::Findings,
     raw::RawSettings,
     spans::{At, Span, Table},
@@ -24,6 +25,8 @@ pub(super) struct Settings<'r> {
     pub(super) password: Option<At<LoginPassword>>,
     pub(super) escalation: Option<At<Escalation>>,
     pub(super) become_prompt: Option<At<String>>,
+    pub(super) proxy: Option<At<Option<String>>>,
+    pub(super) no_proxy: Option<At<Vec<String>>>,
     pub(super) environment: Option<At<String>>,
     pub(super) host_key: Option<At<HostKeyPolicy>>,
     pub(super) known_hosts: Option<At<Vec<PathBuf>>>,
@@ -67,6 +70,12 @@ impl<'r> Settings<'r> {
             password: raw.ssh_password.cloned(),
             escalation: raw.r#become.cloned(),
             become_prompt: raw.become_prompt.cloned(),
+            proxy: raw.proxy.and_then(|text| {
+                findings.accept(text.span, network::proxy(&text.value)).map(|url| text.with(url))
+            }),
+            no_proxy: raw
+                .no_proxy
+                .map(|texts| At { value: network::exceptions(texts, findings), span: texts.span }),
             environment: raw.environment.cloned(),
             host_key: raw.host_key.and_then(|text| {
                 findings.accept(text.span, addresses::host_key(&text.value)).map(|policy| text.with(policy))

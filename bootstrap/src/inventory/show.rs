@@ -13,6 +13,7 @@ use super::model::{
     ActivationSource, Connection, Environment, Escalation, HostKeyPolicy, HostSpec, Inventory, JumpHost,
     TextSource,
 };
+use super::network::Proxy;
 
 impl Inventory {
     /// The expanded inventory as JSON; durations as in the file.
@@ -187,6 +188,8 @@ fn host_json(host: &HostSpec) -> Value {
         "ssh_password": ssh.map(|host| if host.password { "ask" } else { "none" }),
         "become": host.escalation,
         "become_prompt": host.become_prompt,
+        "proxy": host.proxy.as_ref().map(Proxy::url),
+        "no_proxy": host.proxy.as_ref().map(Proxy::except),
         "environment": host.environment.name,
         "groups": host.groups,
         "instance_name": host.environment.instance_name.render(host),

@@ -2,7 +2,12 @@
 
 use targets::{AgentVersion, Arch, PackageFormat, ServiceManager};
 
-use crate::{actions::ConfigureError, facts::Root, inventory::Escalation, ssm::ManagedNodeId};
+use crate::{
+    actions::{ConfigureError, NotOurs},
+    facts::Root,
+    inventory::Escalation,
+    ssm::ManagedNodeId,
+};
 
 /// Why nothing is done on a host.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -62,6 +67,9 @@ pub enum Refusal {
     /// The agent's configuration cannot be merged.
     #[error(transparent)]
     Configuration(#[from] ConfigureError),
+    /// Where the proxy is told is somebody else's file.
+    #[error(transparent)]
+    Environment(#[from] NotOurs),
     /// Registered in another Region.
     #[error("it is registered as {node} in {found}, its environment is in {wanted}")]
     OtherRegion {
@@ -161,6 +169,9 @@ impl Refusal {
             }
             Self::DiskFull { .. } => "free some space on the host and run the same command again".to_owned(),
             Self::Configuration(_) => "mend that file on the host, or move it away; it is left as it is".to_owned(),
+            Self::Environment(_) => {
+                "move that file away on the host, then the inventory's `proxy` takes its place; or leave `proxy` out, and the file stays".to_owned()
+            }
             Self::OtherAccount { .. } => {
                 "it belongs to another AWS account: check the environment's `profile` and credentials; if it was deregistered a moment ago, run again when its credentials have expired (1 h at most), or run `amazon-ssm-agent -register -clear` on the host".to_owned()
             }

@@ -48,6 +48,7 @@ fn fresh() -> Facts {
         credentials_of: None,
         machine_id: None,
         config: None,
+        environment: None,
         free: FreeSpace { state_kib: Some(10 << 20), system_kib: Some(10 << 20) },
         clock_ahead_seconds: 0,
         staged: vec![],
@@ -317,4 +318,40 @@ fn what_dpkg_left_half_done_is_said_where_dpkg_is_needed_and_left_alone_elsewher
     assert!(sentences.iter().any(|sentence| sentence == said), "{sentences:?}");
     let facts = Facts { unfinished: unfinished(), ..converged() };
     assert_eq!(plan(&facts, &host(), &package(), &known()).unwrap(), []);
+}
+
+#[test]
+fn a_proxy_is_told_before_the_agent_starts_and_a_change_of_it_restarts_the_agent() {
+    let mut host = host();
+    host.proxy = Some(crate::inventory::Proxy::sample("http://proxy.example:3128", &[".lan"]));
+    let planned = |facts: &Facts, standing: &Standing| plan(facts, &host, &package(), standing).unwrap();
+    let sentences = |actions: &[Action]| actions.iter().map(Action::sentence).collect::<Vec<_>>();
+    let drop_in = "write /etc/systemd/system/amazon-ssm-agent.service.d/bootstrap-proxy.conf";
+
+    let actions = planned(&fresh(), &Standing::Unregistered);
+    let at = |word: &str| sentences(&actions).iter().position(|sentence| sentence.starts_with(word)).unwrap();
+    assert!(at(drop_in) < at("install") && at("install") < at("register"));
+    let register = actions.iter().find_map(|action| match action {
+        Action::Register(register) => register.proxy.as_ref(),
+        _ => None,
+    });
+    assert_eq!(register, host.proxy.as_ref());
+
+    let said = sentences(&planned(&converged(), &known()));
+    assert_eq!(said, [drop_in, "enable and start the agent"]);
+}
+
+#[test]
+fn a_proxy_that_the_inventory_does_not_name_any_more_is_taken_back_and_only_if_it_is_ours() {
+    let ours =
+        "# Written by bootstrap, which changes and removes it as the inventory's `proxy` says.\n[Service]\n";
+    let with = |text: &str| Facts { environment: Some(text.to_owned()), ..converged() };
+    assert_eq!(verbs(&with(ours), &known()), ["remove", "enable"]);
+    assert_eq!(verbs(&with("[Service]\n"), &known()), [""; 0]);
+
+    let mut host = host();
+    host.proxy = Some(crate::inventory::Proxy::sample("http://proxy.example:3128", &[]));
+    let refusal = plan(&with("[Service]\n"), &host, &package(), &known()).unwrap_err();
+    assert!(refusal.to_string().ends_with("was not written by bootstrap"), "{refusal}");
+    assert!(refusal.hint().contains("`proxy`"));
 }

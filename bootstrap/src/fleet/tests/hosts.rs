@@ -290,3 +290,20 @@ async fn a_host_that_another_run_works_on_is_left_alone_and_that_run_is_named() 
     }
     assert_eq!(world.machine("a").state().execs, ["probe", "probe"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_behind_a_proxy_registers_by_it_and_goes_straight_when_the_inventory_names_none() {
+    let mut world = World::new(["web-1"]);
+    world.edit = |host| host.proxy = Some(crate::inventory::Proxy::sample("http://proxy.example:3128", &[]));
+    assert_eq!(world.run().await.hosts[0].outcome, Outcome::Online { changed: true });
+    let machine = world.machine("web-1").clone();
+    assert!(machine.state().environment.as_ref().unwrap().contains("http://proxy.example:3128"));
+    assert_eq!(machine.state().registered_by, "http://proxy.example:3128");
+
+    machine.state().execs.clear();
+    assert_eq!(world.run().await.hosts[0].execs, 1, "a second run changes nothing");
+
+    world.edit = |_| {};
+    assert_eq!(world.run().await.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(machine.state().environment, None);
+}

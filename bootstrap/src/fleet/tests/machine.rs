@@ -101,6 +101,9 @@ pub(super) struct State {
     pub(super) region: String,
     pub(super) machine_id: String,
     pub(super) config: Option<String>,
+    pub(super) environment: Option<String>,
+    /// The proxy that the last registration went by.
+    pub(super) registered_by: String,
     pub(super) staged: Vec<String>,
     /// Another run holds the lock, in these words.
     pub(super) held_by: Option<String>,
@@ -197,6 +200,9 @@ impl Machine {
             text.push_str("config=yes\n");
             config.lines().for_each(|line| writeln!(text, "config|{line}").unwrap());
         }
+        for line in state.environment.iter().flat_map(|content| content.lines()) {
+            writeln!(text, "environment|{line}").unwrap();
+        }
         text + "end=yes\n"
     }
 
@@ -210,7 +216,8 @@ impl Machine {
         while let Some(step) = words.next() {
             let arguments: Vec<&str> = match step {
                 "install" | "upload" => words.by_ref().take(3).collect(),
-                "register" => words.by_ref().take(2).collect(),
+                "register" => words.by_ref().take(4).collect(),
+                "proxy" => words.by_ref().take(2).collect(),
                 "configure" | "start" | "settle-vault" | "tidy" => vec![],
                 other => panic!("the machine was never taught the step {other}"),
             };
@@ -259,7 +266,9 @@ impl Machine {
                 state.agent = Some(file.split('-').nth(3).unwrap().to_owned());
                 state.active = false;
             }
-            ("register", [region, seen]) => {
+            ("proxy", ["write", _path]) => self.state().environment = Some(secret("environment_file")),
+            ("proxy", ["remove", _path]) => self.state().environment = None,
+            ("register", [region, seen, proxy, _except]) => {
                 assert_eq!(*seen, self.state().node.as_ref().map_or("", |node| node.as_str()));
                 let id = secret("activation_id").parse().unwrap();
                 self.state().active = false;
@@ -268,6 +277,7 @@ impl Machine {
                     registered.map_err(|code| format!("Registration failed. {code}: ordered by the test"))?;
                 let mut state = self.state();
                 (state.node, state.region) = (Some(node), (*region).to_owned());
+                state.registered_by = (*proxy).to_owned();
             }
             ("tidy", []) => self.state().staged.clear(),
             ("start", []) => self.start(),

@@ -242,3 +242,31 @@ fn a_local_host_needs_no_login_and_leaves_that_of_others_alone() {
     let inventory = Room::new().read(&format!("{alone}connection = \"local\"\nbecome = \"none\"\n"));
     assert_eq!(find(&inventory, "a").escalation, Escalation::None);
 }
+
+#[test]
+fn a_hosts_proxy_comes_from_its_layers_and_none_is_a_straight_way() {
+    let inventory = Room::new().read(
+        r#"
+        hosts = [{ name = "a" }, { name = "b", proxy = "none" }, { name = "c", proxy = "http://other.example:8080/" }]
+        [defaults]
+        user = "pi"
+        identity = "key"
+        proxy = "http://proxy.example:3128"
+        no_proxy = ["10.0.0.0/8", ".lan"]
+        [environments.dev]
+        region = "eu-central-1"
+        role = "SSM"
+        "#,
+    );
+    let proxy = |name: &str| {
+        let proxy = find(&inventory, name).proxy.as_ref()?;
+        Some((proxy.url().to_owned(), proxy.no_proxy()))
+    };
+    let except = "169.254.169.254,10.0.0.0/8,.lan".to_owned();
+    assert_eq!(proxy("a"), Some(("http://proxy.example:3128".to_owned(), except.clone())));
+    assert_eq!(proxy("b"), None);
+    assert_eq!(proxy("c"), Some(("http://other.example:8080".to_owned(), except)));
+    let shown = inventory.to_json();
+    assert_eq!(shown["hosts"][0]["no_proxy"][1], ".lan");
+    assert!(shown["hosts"][1]["proxy"].is_null());
+}
