@@ -48,6 +48,34 @@ pub(super) async fn hibernating_agent(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// The endpoint is an exception of it: what is to be seen is what systemd makes of the file.
+pub(super) async fn proxy(bench: &mut Bench) -> Result<()> {
+    const SHOWN: [&str; 5] = ["systemctl", "show", "-p", "Environment", "amazon-ssm-agent"];
+    let node = node_of(bench).await?;
+    let before = bench.root(&SHOWN).await?;
+    let inventory = bench.changed_inventory(|text| {
+        let keys =
+            "[defaults]\nproxy = \"http://proxy.example:3128\"\nno_proxy = [\"10.0.0.0/8\", \"127.0.0.1\"]\n";
+        text.replace("[defaults]\n", keys)
+    })?;
+    let host = bench.enrol_by(&inventory).await?.expect_code(0)?.host(HOST)?;
+    ensure!(host["outcome"] == "online" && host["changed"] == true && host["node"] == node, "{host:#}");
+    let shown = bench.root(&SHOWN).await?;
+    for variable in ["https_proxy=http://proxy.example:3128", "no_proxy=", "10.0.0.0/8", "169.254.169.254"] {
+        ensure!(shown.contains(variable), "{variable} is not in {shown}");
+    }
+    let pid = "$(systemctl show -p MainPID --value amazon-ssm-agent)";
+    let environment = bench.root_sh(&format!("tr '\\0' '\\n' </proc/{pid}/environ")).await?;
+    ensure!(environment.contains("https_proxy=http://proxy.example:3128"), "{environment}");
+    let host = bench.enrol_by(&inventory).await?.expect_code(0)?.host(HOST)?;
+    ensure!(host["changed"] == false, "{host:#}");
+    let host = bench.enrol().await?.expect_code(0)?.host(HOST)?;
+    ensure!(host["outcome"] == "online" && host["changed"] == true && host["node"] == node, "{host:#}");
+    let after = bench.root(&SHOWN).await?;
+    ensure!(after == before, "{after} is left of {before}");
+    Ok(())
+}
+
 pub(super) async fn another_account(bench: &mut Bench) -> Result<()> {
     let node = node_of(bench).await?;
     bench.fault("DescribeInstanceInformation", "InvalidInstanceId", 1).await?;

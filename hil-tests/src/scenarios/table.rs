@@ -84,6 +84,12 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .ends(Ending::Unfinished),
     scenario(
+        "proxy",
+        "the agent's service is told of the inventory's proxy, and no more of it when it is gone from there",
+        run!(adoption::proxy),
+    )
+    .enrolled(),
+    scenario(
         "registration-interrupted",
         "a registration that a power cut interrupted is put back by the next run",
         run!(trouble::registration_interrupted),
