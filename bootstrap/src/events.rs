@@ -64,6 +64,8 @@ pub enum Step {
     Fetch,
     /// Sending the package.
     Upload,
+    /// The host downloads the package.
+    Download,
     /// Installing the package.
     Install,
     /// Writing the agent's configuration.
@@ -93,6 +95,7 @@ impl Step {
             Self::Plan => "plan",
             Self::Fetch => "fetch",
             Self::Upload => "upload",
+            Self::Download => "download",
             Self::Install => "install",
             Self::Configure => "configure",
             Self::Register => "register",

@@ -8,11 +8,11 @@ use targets::{Arch, PackageFormat, PackageTool};
 
 use crate::{
     actions::{
-        Action, Configure, Install, Reason, Register, SetProxy, SettleVault, Start, StartReason, Tag, Tidy,
-        Upload,
+        Action, Configure, Download, Install, Reason, Register, SetProxy, SettleVault, Start, StartReason,
+        Tag, Tidy, Upload,
     },
     facts::{Agent, Facts, Root, SavedVault},
-    inventory::{Escalation, HostSpec, Tags},
+    inventory::{Delivery, Escalation, HostSpec, Tags},
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
 };
 
@@ -41,6 +41,8 @@ pub struct PackageFile {
     pub sha256: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Where hosts find it, without credentials, if it is on the web.
+    pub origin: Option<String>,
 }
 
 /// What SSM knows of the registration that a host holds.
@@ -189,8 +191,15 @@ fn plan_package(
     refuse_full_disk(facts, package, staged)?;
     let (file_name, sha256) = (package.file_name.clone(), package.sha256.clone());
     if !staged {
-        let (file_name, sha256) = (file_name.clone(), sha256.clone());
-        actions.insert(0, Action::Upload(Upload { file_name, sha256, size: package.size }));
+        let file = Upload { file_name: file_name.clone(), sha256: sha256.clone(), size: package.size };
+        let comes = match (host.deliver, &package.origin) {
+            (Delivery::Pull, Some(origin)) => {
+                Action::Download(Download { file, origin: origin.clone(), proxy: host.proxy.clone() })
+            }
+            // The inventory lets no host pull what is on the controller only.
+            (Delivery::Push, _) | (Delivery::Pull, None) => Action::Upload(file),
+        };
+        actions.insert(0, comes);
     }
     let tool = match facts.agent {
         // For dnf and its like, what the database holds twice or by halves is there; rpm writes it anew.
@@ -218,7 +227,8 @@ fn refuse_full_disk(facts: &Facts, package: &PackageFile, staged: bool) -> Resul
 }
 
 fn start_reason(facts: &Facts, standing: &Standing, actions: &[Action]) -> Option<StartReason> {
-    let changed = |action: &Action| !matches!(action, Action::Upload(_) | Action::Tidy(_));
+    let changed =
+        |action: &Action| !matches!(action, Action::Upload(_) | Action::Download(_) | Action::Tidy(_));
     if actions.iter().any(changed) {
         return Some(StartReason::Changed);
     }

@@ -19,10 +19,11 @@ macro_rules! apply_with {
             name: "apply",
             text: concat!(
                 include_str!("upload.sh"),
+                include_str!("download.sh"),
+                include_str!("proxy.sh"),
                 include_str!("apply.sh"),
                 include_str!($service),
                 include_str!("configure.sh"),
-                include_str!("proxy.sh"),
                 include_str!("install.sh"),
                 include_str!("install_rpm.sh"),
                 include_str!("tidy.sh"),
@@ -50,8 +51,8 @@ pub struct ActivationKey {
     pub code: SecretString,
 }
 
-/// The command for all of `actions` that happen on the host, in order; `None` if none does. An upload comes first, and its
-/// bytes are the command's payload.
+/// The command for all of `actions` that happen on the host, in order; `None` if none does. An upload or a download comes
+/// first; the bytes of the one are the command's payload, the URL of the other is its secret `package_url`.
 ///
 /// `holder` is what the lock on the host says while it runs.
 pub fn command(
@@ -61,7 +62,9 @@ pub fn command(
     key: Option<&ActivationKey>,
     limit: Duration,
 ) -> Option<Command> {
-    debug_assert!(!actions.iter().skip(1).any(|action| matches!(action, Action::Upload(_))));
+    debug_assert!(
+        !actions.iter().skip(1).any(|action| matches!(action, Action::Upload(_) | Action::Download(_)))
+    );
     let steps: Vec<String> = actions.iter().filter_map(Action::shell_arguments).flatten().collect();
     if steps.is_empty() {
         return None;
@@ -185,6 +188,7 @@ pub enum Heard {
 fn step_of(word: &str) -> Option<Step> {
     match word {
         "upload" => Some(Step::Upload),
+        "download" => Some(Step::Download),
         "configure" | "proxy" => Some(Step::Configure),
         "install" | "tidy" => Some(Step::Install),
         "settle-vault" | "register" => Some(Step::Register),
@@ -236,6 +240,7 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "System management is locked",
             "another package manager runs on the host; run the same command again when it has ended",
         ),
+        ("neither curl nor wget", "install one of them there, or let `deliver` be \"push\" in the inventory"),
         (
             "nothing provides",
             "a package that the agent needs is missing, in the host's repositories, too; mend those, or install it",
@@ -263,6 +268,10 @@ pub fn hint(step: Step, lines: &[String]) -> String {
         }
         (None, Step::Register) => {
             "see /var/log/amazon/ssm/errors.log on the host, and whether it reaches the SSM endpoint"
+                .to_owned()
+        }
+        (None, Step::Download) => {
+            "see whether the host reaches that address, and by which proxy (`proxy` in the inventory); or let `deliver` be \"push\""
                 .to_owned()
         }
         (None, Step::Start) => "see `journalctl -u '*amazon-ssm-agent*'` on the host".to_owned(),

@@ -1,5 +1,6 @@
 # Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; $3 is who does it; the
-# other arguments are steps and what each needs, as actions/mod.rs lays them out. An upload is the first of them.
+# other arguments are steps and what each needs, as actions/mod.rs lays them out. An upload or a
+# download is the first of them.
 # Prints `:begin STEP`, the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
 # In between, `:note TEXT` is for the operator.
 # The other files of this folder come around this one; each defines the function step_<name>.
@@ -16,14 +17,19 @@ ended_badly() {
     exit 1
 }
 
-uploaded=
-if [ "$4" = upload ]; then
-    # Before the lock and while signals still count: a connection that hangs in the middle of it keeps nobody out.
-    echo ":begin upload"
-    step_upload "$5" "$6" "$7" 2>&1 || ended_badly upload $?
-    ended_well upload
-    uploaded=$5
-fi
+# Before the lock and while signals still count: a connection that hangs in the middle of it keeps nobody out.
+came=
+case $4 in
+upload | download)
+    echo ":begin $4"
+    case $4 in
+    upload) step_upload "$5" "$6" "$7" ;;
+    download) step_download "$5" "$6" "$7" "$8" "$9" ;;
+    esac 2>&1 || ended_badly "$4" $?
+    ended_well "$4"
+    came=$5
+    ;;
+esac
 
 # One at a time: the command of a run that lost its connection may still be at work, or that of another operator. The
 # kernel has the lock, so it is gone with the last process that does the work; the file only says whose it is.
@@ -53,6 +59,9 @@ saved=$ssm/Vault.bootstrap-saved
 agent_unit=$1
 agent_binary=$2
 shift 3
-[ -z "$uploaded" ] || shift 4
+case $1 in
+upload) shift 4 ;;
+download) shift 6 ;;
+esac
 
 instance_in() { sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' "$1/Store/RegistrationKey" 2>/dev/null | head -n 1; }

@@ -3,7 +3,7 @@
 step_install() {
     file=/var/lib/bootstrap/$2
     # What came a moment ago was checked as it came.
-    if [ "$uploaded" != "$2" ] && ! echo "$3  $file" | sha256sum -c - >/dev/null 2>&1; then
+    if [ "$came" != "$2" ] && ! echo "$3  $file" | sha256sum -c - >/dev/null 2>&1; then
         echo "$file is not what was sent"
         rm -f "$file"
         return 5

@@ -3,28 +3,28 @@
 # shellcheck shell=sh
 install_by_rpm() {
     wait_for_rpm && drop_emptied "$1" || return
-    rpm -U --replacepkgs "$1" </dev/null
+    patiently rpm -U --replacepkgs "$1"
 }
 
 install_by_dnf() {
     wait_for_rpm && drop_emptied "$1" || return
-    alone dnf install -y --disablerepo='*' "$1" || with_repositories dnf install -y "$1"
+    patiently dnf install -y --disablerepo='*' "$1" || with_repositories dnf install -y "$1"
 }
 
 install_by_yum() {
     wait_for_rpm && drop_emptied "$1" || return
-    alone yum localinstall -y --disablerepo='*' "$1" || with_repositories yum localinstall -y "$1"
+    patiently yum localinstall -y --disablerepo='*' "$1" || with_repositories yum localinstall -y "$1"
 }
 
 install_by_zypper() {
     wait_for_rpm && drop_emptied "$1" || return
-    alone zypper_install "$1" --no-refresh || with_repositories zypper_install "$1" || {
+    patiently zypper_install "$1" --no-refresh || with_repositories zypper_install "$1" || {
         status=$?
         case $said in
         *NOKEY* | *"public key is not available"*)
             # Its signature was checked before it was sent; to trust its key for ever is not ours to decide.
             echo ":note zypper does not know the package's key; rpm installs it"
-            rpm -U --replacepkgs "$1" </dev/null
+            patiently rpm -U --replacepkgs "$1"
             ;;
         *) return $status ;;
         esac
@@ -40,12 +40,23 @@ zypper_install() {
     [ $status -ge 100 ] || return $status
 }
 
-# Runs a command and keeps what it said.
-alone() {
-    said=$("$@" </dev/null 2>&1)
-    status=$?
+# Runs a command and keeps what it said. Who takes rpm's database after it was looked at is waited for as well.
+patiently() {
+    times=0
+    while :; do
+        wait_for_rpm || return
+        said=$("$@" </dev/null 2>&1)
+        status=$?
+        case $status:$said in
+        0:*) break ;;
+        *"transaction lock"*) [ $times -lt 60 ] || break ;;
+        *) break ;;
+        esac
+        times=$((times + 1))
+        sleep 5
+    done
     printf '%s\n' "$said"
-    return $status
+    return "$status"
 }
 
 # Runs a command, unless the one before failed for something else than a missing package.
@@ -55,7 +66,7 @@ with_repositories() {
     *) return "$status" ;;
     esac
     echo ":note something that the package needs is missing; trying again with the host's repositories"
-    alone "$@"
+    patiently "$@"
 }
 
 # rpm would wait without end for whoever changes its database.

@@ -4,6 +4,7 @@
 
 pub mod apply;
 mod configure;
+mod download;
 mod install;
 mod proxy;
 mod register;
@@ -21,6 +22,7 @@ use crate::events::Step;
 
 pub use apply::LAST_LINES;
 pub use configure::{Configure, ConfigureError};
+pub use download::Download;
 pub use install::Install;
 pub use proxy::{NotOurs, SetProxy};
 pub use register::{Reason, Register};
@@ -35,6 +37,8 @@ pub use vault::SettleVault;
 pub enum Action {
     /// Send the package.
     Upload(Upload),
+    /// Let the host fetch the package.
+    Download(Download),
     /// Clear up after a registration that was cut off.
     SettleVault(SettleVault),
     /// Write the agent's configuration.
@@ -58,6 +62,7 @@ impl Action {
     pub fn sentence(&self) -> String {
         match self {
             Self::Upload(action) => action.sentence(),
+            Self::Download(action) => action.sentence(),
             Self::SettleVault(action) => action.sentence(),
             Self::Configure(action) => action.sentence(),
             Self::SetProxy(action) => action.sentence(),
@@ -73,6 +78,7 @@ impl Action {
     pub fn step(&self) -> Step {
         match self {
             Self::Upload(_) => Step::Upload,
+            Self::Download(_) => Step::Download,
             Self::Configure(_) | Self::SetProxy(_) => Step::Configure,
             Self::Install(_) | Self::Tidy(_) => Step::Install,
             Self::SettleVault(_) | Self::Register(_) => Step::Register,
@@ -92,6 +98,7 @@ impl Action {
             Self::Register(action) => Some(action.shell_arguments()),
             Self::Start(_) => Some(Start::shell_arguments()),
             Self::Upload(action) => Some(action.shell_arguments()),
+            Self::Download(action) => Some(action.shell_arguments()),
             Self::Tag(_) => None,
         }
     }

@@ -24,6 +24,8 @@ use super::{
     apply::{self, ActivationKey},
 };
 
+mod rpm;
+
 const NODE: &str = "mi-0123456789abcdef0";
 const PACKAGE: &str = "agent.pkg";
 /// `printf hello | sha256sum`
@@ -139,123 +141,6 @@ fn a_job_of_upstart_is_stopped_after_its_install_and_started_without_being_enabl
         ]
     );
     assert!(stage.path("running").exists() && !stage.path("sent").exists());
-}
-
-#[test]
-fn dnf_installs_the_file_alone_and_needs_no_repository() {
-    let stage = Stage::new();
-    stage.program("dnf", "");
-    stage.program("systemctl", "");
-    assert_eq!(stage.run(&[install(PackageTool::Dnf)], &PACKAGED).0, Some(0));
-    let dnf: Vec<_> = stage.calls().into_iter().filter(|call| call.starts_with("dnf")).collect();
-    assert_eq!(dnf, ["dnf install -y --disablerepo=* sent/agent.pkg"]);
-}
-
-#[test]
-fn what_is_missing_comes_from_the_hosts_repositories_and_that_is_said() {
-    let stage = Stage::new();
-    stage.program(
-        "dnf",
-        "case $* in *disablerepo*) echo 'nothing provides libfoo needed by agent'; exit 1 ;; esac",
-    );
-    stage.program("systemctl", "");
-    let (code, said) = stage.run(&[install(PackageTool::Dnf)], &PACKAGED);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("trying again with the host's repositories"), "{said}");
-    let dnf: Vec<_> = stage.calls().into_iter().filter(|call| call.starts_with("dnf")).collect();
-    assert_eq!(dnf[1..], ["dnf install -y sent/agent.pkg"]);
-}
-
-#[test]
-fn another_failure_is_not_tried_again_and_an_agent_that_ran_runs_again() {
-    let stage = Stage::new();
-    stage.program("dnf", "echo 'Error: disk on fire'; exit 1");
-    stage.program("systemctl", "[ \"$1\" != is-active ] || echo active");
-    let (code, said) = stage.run(&[install(PackageTool::Dnf)], &PACKAGED);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("disk on fire") && said.contains(":failed install 1"), "{said}");
-    let unit = "amazon-ssm-agent.service";
-    assert_eq!(
-        stage.calls(),
-        [
-            &format!("systemctl is-active {unit}"),
-            "dnf install -y --disablerepo=* sent/agent.pkg",
-            &format!("systemctl enable {unit}"),
-            &format!("systemctl start {unit}"),
-        ]
-    );
-}
-
-#[test]
-fn zypper_waits_for_its_lock_and_its_remarks_are_no_failures() {
-    let stage = Stage::new();
-    // 102: the system should be restarted.
-    stage.program("zypper", "echo \"waits $ZYPP_LOCK_TIMEOUT s\"; exit 102");
-    stage.program("systemctl", "");
-    let (code, said) = stage.run(&[install(PackageTool::Zypper)], &PACKAGED);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("waits 300 s"), "{said}");
-    let zypper: Vec<_> = stage.calls().into_iter().filter(|call| call.starts_with("zypper")).collect();
-    assert_eq!(zypper, ["zypper --non-interactive --no-refresh install --allow-unsigned-rpm sent/agent.pkg"]);
-}
-
-#[test]
-fn a_locked_zypper_fails_and_a_key_that_it_does_not_know_is_left_to_rpm() {
-    let stage = Stage::new();
-    stage.program("systemctl", "");
-    stage.program("rpm", "");
-    stage.program(
-        "zypper",
-        "echo 'System management is locked by the application with pid 77 (yast).'; exit 7",
-    );
-    let (code, said) = stage.run(&[install(PackageTool::Zypper)], &PACKAGED);
-    assert!(
-        code == Some(1) && said.contains("pid 77 (yast)") && said.contains(":failed install 7"),
-        "{said}"
-    );
-    let lines: Vec<_> = said.lines().map(str::to_owned).collect();
-    assert!(apply::hint(crate::events::Step::Install, &lines).contains("another package manager"));
-    assert!(!stage.calls().iter().any(|call| call.starts_with("rpm -U")));
-
-    stage.program("zypper", "echo 'Header V4 RSA/SHA256 Signature, key ID 1234: NOKEY'; exit 4");
-    assert_eq!(stage.run(&[install(PackageTool::Zypper)], &PACKAGED).0, Some(0));
-    assert!(stage.calls().contains(&"rpm -U --replacepkgs sent/agent.pkg".to_owned()));
-}
-
-#[test]
-fn whoever_holds_rpms_database_is_named_and_waited_for_with_a_limit() {
-    let stage = Stage::new();
-    stage.program("systemctl", "");
-    stage.program("rpm", "");
-    let lock = fs::File::create(stage.path("rpm.lock")).unwrap();
-    fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
-    let (code, said) = stage.run(&[install(PackageTool::Rpm)], &PACKAGED);
-    assert_eq!(code, Some(1), "{said}");
-    let holder = format!("({})", std::process::id());
-    for part in ["waiting for another package manager: ", "locked by another process", &holder] {
-        assert!(said.contains(part), "no {part:?} in {said}");
-    }
-    let waits = stage.calls().iter().filter(|call| *call == "sleep 5").count();
-    assert_eq!(waits, 60);
-    assert!(!stage.calls().iter().any(|call| call.starts_with("rpm")));
-
-    drop(lock);
-    assert_eq!(stage.run(&[install(PackageTool::Rpm)], &PACKAGED).0, Some(0));
-}
-
-#[test]
-fn configuration_files_that_a_power_cut_emptied_are_not_kept_as_the_operators_own() {
-    let stage = Stage::new();
-    stage.program("systemctl", "");
-    stage.program(
-        "rpm",
-        "[ \"$1\" != -qcp ] || printf '%s\\n' \"$stage/unit\" \"$stage/edited\" \"$stage/absent\"",
-    );
-    fs::write(stage.path("unit"), "").unwrap();
-    fs::write(stage.path("edited"), "[Service]\n").unwrap();
-    let (code, said) = stage.run(&[install(PackageTool::Rpm)], &PACKAGED);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(!stage.path("unit").exists() && stage.path("edited").exists());
 }
 
 #[test]

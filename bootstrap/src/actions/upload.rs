@@ -14,7 +14,11 @@ pub struct Upload {
 
 impl Upload {
     pub(super) fn sentence(&self) -> String {
-        format!("send {} ({:.1} MB)", self.file_name, megabytes(self.size))
+        format!("send {}", self.what())
+    }
+
+    pub(super) fn what(&self) -> String {
+        format!("{} ({:.1} MB)", self.file_name, megabytes(self.size))
     }
 
     pub(super) fn shell_arguments(&self) -> Vec<String> {

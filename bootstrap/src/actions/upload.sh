@@ -1,17 +1,20 @@
-# Keeps what comes on stdin as /var/lib/bootstrap/$1, if its SHA-256 is $2 and its size $3 bytes.
+# $1: name of the package in /var/lib/bootstrap. $2: its SHA-256. $3: its size in bytes. It comes on stdin.
 # shellcheck shell=sh
-step_upload() (
+step_upload() { keep_package "$1" "$2" "$3"; }
+
+# What comes on stdin, if it is what the arguments say, as above.
+keep_package() (
     directory=/var/lib/bootstrap
     part=$directory/.$1.$$.part
     umask 077
     mkdir -p $directory || exit 1
-    # Parts of uploads that were cut off; a living one is younger than an hour, longer than any limit.
+    # Parts that were cut off; a living one is younger than an hour, longer than any limit.
     find $directory -name '.*.part' -mmin +60 -exec rm -f {} + 2>/dev/null
     trap 'rm -f "$part"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     cat >"$part" || exit 3
     size=$(wc -c <"$part")
-    if [ "$((size))" -ne "$3" ]; then
+    if [ "$((size))" -lt "$3" ]; then
         echo "only $((size)) of $3 bytes arrived"
         exit 4
     fi

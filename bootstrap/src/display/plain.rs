@@ -109,6 +109,7 @@ fn slow(step: Step) -> Option<&'static str> {
         Step::Connect => Some("connecting"),
         Step::Fetch => Some("waiting for the package"),
         Step::Upload => Some("sending the package"),
+        Step::Download => Some("downloading the package"),
         Step::Install => Some("installing"),
         Step::Register => Some("registering"),
         Step::Online => Some("waiting until SSM says Online"),

@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     model::{
-        ActivationSource, Connection, Environment, HostName, HostSpec, Inventory, JumpHost, PackageWish,
-        Tags, TextSource, VerifyWish,
+        ActivationSource, Connection, Delivery, Environment, HostName, HostSpec, Inventory, JumpHost,
+        PackageWish, Tags, TextSource, VerifyWish,
     },
     show::{duration, escalation_text, host_key_text},
 };
@@ -77,6 +77,7 @@ fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
         password,
         escalation,
         become_prompt,
+        deliver,
         proxy,
         environment: _,
         groups: _,
@@ -107,6 +108,9 @@ fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
     if let Some(words) = become_prompt {
         settings.push(("become_prompt", quoted(words)));
     }
+    if *deliver == Delivery::Pull {
+        settings.push(("deliver", quoted("pull")));
+    }
     if let Some(proxy) = proxy {
         settings.push(("proxy", quoted(proxy.url())));
         let except: Vec<_> = proxy.except().iter().map(|item| quoted(item)).collect();
@@ -122,7 +126,7 @@ fn settings(host: &HostSpec) -> Result<Settings, NotUtf8> {
 }
 
 /// What a local host takes from `[defaults]`, too, unless it says otherwise.
-const FOR_EVERY_HOST: [&str; 3] = ["become_prompt", "proxy", "no_proxy"];
+const FOR_EVERY_HOST: [&str; 4] = ["become_prompt", "deliver", "proxy", "no_proxy"];
 
 /// What all say alike who say it, if there are several.
 fn shared(all: &[Settings], by_ssh: usize) -> Settings {

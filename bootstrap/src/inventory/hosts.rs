@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     environments::Environments,
-    model::{Connection, Environment, Escalation, GroupName, HostName, HostSpec, Limits, LoginPassword},
+    model::{
+        Connection, Delivery, Environment, Escalation, GroupName, HostName, HostSpec, Limits, LoginPassword,
+    },
     network::Proxy,
     problems::Findings,
     roster::{Draft, Roster},
@@ -92,7 +94,17 @@ fn host<'s>(
     let proxy = url
         .and_then(|url| url.value.clone())
         .map(|url| Proxy::new(url, except.map(|except| except.value.clone()).unwrap_or_default()));
+    let deliver = layers.pick("deliver", |settings| settings.deliver.as_ref());
     let (environment, of_environment) = environment(draft, layers, environments, findings)?;
+    if let Some(wish) =
+        deliver.filter(|wish| wish.value == Delivery::Pull && !environment.package.is_on_the_web())
+    {
+        let source = environment.package.source.as_deref().unwrap_or("aws");
+        let what =
+            format!("host `{}` is to download its package, but {source:?} is on this machine", draft.name);
+        let hint = "name a `source` that it can reach, \"aws\" or a URL, in [package] or its environment, or let `deliver` be \"push\"";
+        findings.add(wish.span, what, hint.to_owned());
+    }
     let host = HostSpec {
         name: HostName(draft.name.clone()),
         position,
@@ -105,6 +117,7 @@ fn host<'s>(
         password: password.is_some_and(|password| password.value == LoginPassword::Ask),
         escalation: escalation.map_or(Escalation::Sudo, |escalation| escalation.value),
         become_prompt: become_prompt.map(|words| words.value.clone()),
+        deliver: deliver.map_or(Delivery::Push, |deliver| deliver.value),
         proxy,
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),

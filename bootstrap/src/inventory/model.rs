@@ -114,6 +114,8 @@ pub struct HostSpec {
     pub escalation: Escalation,
     /// What the prompt for sudo's password names; hosts that have it in common share the password.
     pub become_prompt: Option<String>,
+    /// How the package comes to it.
+    pub deliver: Delivery,
     /// The proxy that its agent needs, if any.
     pub proxy: Option<Proxy>,
     /// Its environment.
@@ -174,6 +176,16 @@ pub enum LoginPassword {
     Ask,
     /// Nowhere: keys only.
     None,
+}
+
+/// How the package comes to a host (`deliver` in the file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Over the connection to the host.
+    Push,
+    /// The host downloads it by itself.
+    Pull,
 }
 
 /// How the login user becomes root (`become` in the file).
@@ -310,6 +322,14 @@ pub struct PackageWish {
 }
 
 impl PackageWish {
+    /// Whether the source is something that hosts can reach as the controller does.
+    #[must_use]
+    pub fn is_on_the_web(&self) -> bool {
+        self.source.as_deref().is_none_or(|source| {
+            source == "aws" || ["aws:", "http://", "https://"].iter().any(|start| source.starts_with(start))
+        })
+    }
+
     /// Whether the operator chose the package: by its digest, its version, or a source of their own. AWS's newest is
     /// no choice but what there is.
     #[must_use]
@@ -374,6 +394,7 @@ impl HostSpec {
             password: false,
             escalation: Escalation::Sudo,
             become_prompt: None,
+            deliver: Delivery::Push,
             proxy: None,
             environment: Arc::new(environment),
             groups: Vec::new(),

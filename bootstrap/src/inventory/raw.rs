@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    model::{Connection, Escalation, LoginPassword, VerifyWish},
+    model::{Connection, Delivery, Escalation, LoginPassword, VerifyWish},
     spans::{At, Strings, Table},
 };
 
@@ -62,6 +62,9 @@ macro_rules! with_settings {
             /// together. Never the password itself.
             #[schemars(length(min = 1, max = 64))]
             pub(super) become_prompt: Option<At<String>>,
+            /// How the package comes to the host: "push" (the default) over the SSH connection; "pull" lets the host download it
+            /// from the package's source, with its own curl or wget.
+            pub(super) deliver: Option<At<Delivery>>,
             /// URL of the HTTP proxy by which the host's agent reaches AWS, such as `http://proxy.example:3128`, without user and
             /// password; "none" (the default) for a straight way.
             pub(super) proxy: Option<At<String>>,
@@ -98,6 +101,7 @@ macro_rules! with_settings {
                     ssh_password: self.ssh_password.as_ref(),
                     r#become: self.r#become.as_ref(),
                     become_prompt: self.become_prompt.as_ref(),
+                    deliver: self.deliver.as_ref(),
                     proxy: self.proxy.as_ref(),
                     no_proxy: self.no_proxy.as_ref(),
                     environment: self.environment.as_ref(),
@@ -160,6 +164,7 @@ pub(super) struct RawSettings<'a> {
     pub(super) ssh_password: Option<&'a At<LoginPassword>>,
     pub(super) r#become: Option<&'a At<Escalation>>,
     pub(super) become_prompt: Option<&'a At<String>>,
+    pub(super) deliver: Option<&'a At<Delivery>>,
     pub(super) proxy: Option<&'a At<String>>,
     pub(super) no_proxy: Option<&'a Strings>,
     pub(super) environment: Option<&'a At<String>>,

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     addresses,
     files::Base,
-    model::{Connection, Escalation, HostKeyPolicy, JumpHost, LoginPassword},
+    model::{Connection, Delivery, Escalation, HostKeyPolicy, JumpHost, LoginPassword},
     network,
     problems::Findings,
     raw::RawSettings,
@@ -25,6 +25,7 @@ pub(super) struct Settings<'r> {
     pub(super) password: Option<At<LoginPassword>>,
     pub(super) escalation: Option<At<Escalation>>,
     pub(super) become_prompt: Option<At<String>>,
+    pub(super) deliver: Option<At<Delivery>>,
     pub(super) proxy: Option<At<Option<String>>>,
     pub(super) no_proxy: Option<At<Vec<String>>>,
     pub(super) environment: Option<At<String>>,
@@ -70,6 +71,7 @@ impl<'r> Settings<'r> {
             password: raw.ssh_password.cloned(),
             escalation: raw.r#become.cloned(),
             become_prompt: raw.become_prompt.cloned(),
+            deliver: raw.deliver.cloned(),
             proxy: raw.proxy.and_then(|text| {
                 findings.accept(text.span, network::proxy(&text.value)).map(|url| text.with(url))
             }),

@@ -188,6 +188,7 @@ fn host_json(host: &HostSpec) -> Value {
         "ssh_password": ssh.map(|host| if host.password { "ask" } else { "none" }),
         "become": host.escalation,
         "become_prompt": host.become_prompt,
+        "deliver": host.deliver,
         "proxy": host.proxy.as_ref().map(Proxy::url),
         "no_proxy": host.proxy.as_ref().map(Proxy::except),
         "environment": host.environment.name,

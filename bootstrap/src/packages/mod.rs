@@ -29,6 +29,7 @@ pub use source::{PackageSource, SourceError, Verify};
 pub use store::{PackageStore, StoreSettings};
 
 use bytes::Bytes;
+use reqwest::Url;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -107,6 +108,8 @@ pub struct Package {
     pub key_warning: Option<KeyWarning>,
     /// Where it came from, without credentials.
     pub origin: String,
+    /// Where it is on the web, credentials included, if it is.
+    pub url: Option<Url>,
 }
 
 impl Package {

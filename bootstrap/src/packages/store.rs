@@ -139,7 +139,7 @@ impl PackageStore {
             let (signature_url, signature) = self.signature(&entry, url).await?;
             let raw = Raw { file: shown(url), signature_file: shown(&signature_url), content, signature };
             match self.check(raw, kind).await {
-                Ok(package) => return Ok(Ok(package)),
+                Ok(package) => return Ok(Ok(Package { url: Some(url.clone()), ..package })),
                 // A release that is being published has a new package beside an old signature for a moment.
                 Err(error) if !second_try && may_be_half_published(&error) => second_try = true,
                 Err(error) => {
@@ -229,6 +229,7 @@ fn check(raw: Raw, (arch, format): Kind, settings: &StoreSettings) -> Result<Pac
         signed_by,
         key_warning: key_warning.flatten(),
         origin: file,
+        url: None,
     })
 }
 

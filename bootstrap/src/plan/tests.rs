@@ -22,6 +22,7 @@ fn package() -> PackageFile {
         file_name: "amazon-ssm-agent-3.3.1000.0-abc.deb".into(),
         sha256: "abc".into(),
         size: 30 << 20,
+        origin: None,
     }
 }
 
@@ -354,4 +355,14 @@ fn a_proxy_that_the_inventory_does_not_name_any_more_is_taken_back_and_only_if_i
     let refusal = plan(&with("[Service]\n"), &host, &package(), &known()).unwrap_err();
     assert!(refusal.to_string().ends_with("was not written by bootstrap"), "{refusal}");
     assert!(refusal.hint().contains("`proxy`"));
+}
+
+#[test]
+fn a_host_that_pulls_downloads_what_is_on_the_web() {
+    let package = PackageFile { origin: Some("https://mirror.example/a.deb".into()), ..package() };
+    let host = HostSpec { deliver: Delivery::Pull, ..host() };
+    let actions = plan(&fresh(), &host, &package, &Standing::Unregistered).unwrap();
+    let [Action::Download(download), ..] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(download.origin, "https://mirror.example/a.deb");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Upload(_))));
 }

@@ -1,8 +1,9 @@
 //! What can go wrong with a fleet and with its controller: sixty hosts of which twenty are bad, each in its own way; a controller
-//! that is killed at any instant; four controllers that share a fleet.
+//! that is killed at any instant; four controllers that share a fleet; hosts that fetch the package by themselves.
 
 mod bad_hosts;
 mod killed;
+mod pulled;
 mod shards;
 
 use std::path::Path;
@@ -24,6 +25,8 @@ pub enum Trial {
     Killed,
     /// Four shards, merged, give the report of one run.
     Shards,
+    /// Hosts download the package by themselves, with whatever they have for that.
+    Pulled,
 }
 
 impl Trial {
@@ -34,6 +37,7 @@ impl Trial {
             Self::BadHosts => "bad-hosts",
             Self::Killed => "killed",
             Self::Shards => "shards",
+            Self::Pulled => "pulled",
         }
     }
 }
@@ -60,6 +64,7 @@ impl Trial {
             Self::BadHosts => bad_hosts::run(directory, stage).await,
             Self::Killed => killed::run(directory, stage, chances, narration).await,
             Self::Shards => shards::run(directory, stage).await,
+            Self::Pulled => pulled::run(directory, stage).await,
         }
     }
 }

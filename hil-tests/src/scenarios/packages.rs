@@ -26,10 +26,9 @@ pub(super) async fn lock_held(bench: &mut Bench) -> Result<()> {
         PackageFormat::Deb => "/var/lib/dpkg/lock",
         PackageFormat::Rpm => "/var/lib/rpm/.rpm.lock",
     };
-    // Held from the moment at which the package has arrived.
+    // Held from the moment at which the package begins to arrive.
     let wait = format!(
-        "while ! ls /var/lib/bootstrap/*.{} >/dev/null 2>&1; do sleep 0.1; done; set -- {lock}; {HOLD}",
-        bench.kind().format
+        "while ! ls -d /var/lib/bootstrap >/dev/null 2>&1; do sleep 0.1; done; set -- {lock}; {HOLD}"
     );
     bench.root(&["systemd-run", "--quiet", "--unit=holder", "sh", "-c", &wait]).await?;
     let host = bench.enrol().await?.expect_code(0)?.host(HOST)?;

@@ -87,5 +87,6 @@ fn package_file(package: &Package) -> PackageFile {
         file_name: package.file_name(),
         sha256: package.sha256.to_string(),
         size: package.size,
+        origin: package.url.is_some().then(|| package.origin.clone()),
     }
 }

@@ -110,6 +110,11 @@ impl<B: Backend> HostRun<B> {
             // Never closed, so a turn always comes.
             turn = run.uploads.acquire().await.ok();
         }
+        if let Some(url) = &decision.package.url
+            && on_host().any(|action| matches!(action, Action::Download(_)))
+        {
+            command = command.with_secret("package_url", url.to_string().into());
+        }
         self.enter(on_host().next().map_or(Step::Start, Action::step)).await?;
         let command = self.as_root(command);
         let mut transcript = Transcript::without(key.as_ref().map(|key| &key.code));

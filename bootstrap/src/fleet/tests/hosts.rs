@@ -307,3 +307,15 @@ async fn a_host_behind_a_proxy_registers_by_it_and_goes_straight_when_the_invent
     assert_eq!(world.run().await.hosts[0].outcome, Outcome::Online { changed: true });
     assert_eq!(machine.state().environment, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_pulls_is_told_where_and_nobody_else_is() {
+    let mut world = World::new(["a"]);
+    world.edit = |host| host.deliver = crate::inventory::Delivery::Pull;
+    let report = world.run().await;
+    assert_eq!(outcomes(&report), ["online"]);
+    assert_eq!(world.machine("a").state().downloads, ["https://me:hunter2@shelf.example/a.deb"]);
+    let first = &report.hosts[0].actions[0];
+    assert!(first.starts_with("let it download") && first.ends_with("from a shelf"), "{first}");
+    assert!(!format!("{report:?} {:?}", world.events()).contains("hunter2"));
+}

@@ -105,6 +105,8 @@ pub(super) struct State {
     /// The proxy that the last registration went by.
     pub(super) registered_by: String,
     pub(super) staged: Vec<String>,
+    /// From where packages were fetched.
+    pub(super) downloads: Vec<String>,
     /// Another run holds the lock, in these words.
     pub(super) held_by: Option<String>,
     /// What sudo asks for.
@@ -217,6 +219,7 @@ impl Machine {
             let arguments: Vec<&str> = match step {
                 "install" | "upload" => words.by_ref().take(3).collect(),
                 "register" => words.by_ref().take(4).collect(),
+                "download" => words.by_ref().take(5).collect(),
                 "proxy" => words.by_ref().take(2).collect(),
                 "configure" | "start" | "settle-vault" | "tidy" => vec![],
                 other => panic!("the machine was never taught the step {other}"),
@@ -255,6 +258,12 @@ impl Machine {
         match (step, arguments) {
             ("upload", [file, _sha256, size]) => {
                 assert_eq!(command.payload().unwrap().len().to_string(), *size);
+                self.state().staged.push((*file).to_owned());
+            }
+            ("download", [file, _sha256, _size, _proxy, _except]) => {
+                assert!(command.payload().is_none(), "it is sent as well");
+                let url = secret("package_url");
+                self.state().downloads.push(url);
                 self.state().staged.push((*file).to_owned());
             }
             ("configure", []) => self.state().config = Some(secret("config")),

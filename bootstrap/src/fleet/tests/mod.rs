@@ -54,6 +54,7 @@ impl Packages for Shelf {
             signed_by: None,
             key_warning: None,
             origin: "a shelf".to_owned(),
+            url: Some("https://me:hunter2@shelf.example/a.deb".parse().unwrap()),
         }))
     }
 }

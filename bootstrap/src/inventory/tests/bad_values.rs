@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use super::{Room, with};
+use crate::inventory::Delivery;
 
 #[test]
 fn an_activation_is_either_made_or_given() {
@@ -395,4 +396,17 @@ fn a_proxy_has_no_password_and_its_exceptions_are_a_list() {
            |         ^^^^^^^^^^^^^^^^^^^^
       hint: write "http://proxy.example:3128", or "none" for no proxy
     "#);
+}
+
+#[test]
+fn a_host_can_only_pull_what_it_can_reach() {
+    let hosts = "[[hosts]]\nname = \"a\"\ndeliver = \"pull\"\n";
+    let package = "[package]\nsource = \"packages\"\n";
+    assert_snapshot!(Room::new().problems(&with(&format!("{package}{hosts}"))), @r#"
+    hosts.toml:11:11: error: host `a` is to download its package, but "ROOM/packages" is on this machine
+        11 | deliver = "pull"
+           |           ^^^^^^
+      hint: name a `source` that it can reach, "aws" or a URL, in [package] or its environment, or let `deliver` be "push"
+    "#);
+    assert_eq!(Room::new().read(&with(hosts)).hosts[0].deliver, Delivery::Pull);
 }

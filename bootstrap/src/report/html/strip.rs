@@ -34,7 +34,7 @@ impl Phase {
         match step {
             Step::Queue | Step::Retry | Step::Connect => Self::Reach,
             Step::Observe | Step::Plan | Step::Check => Self::Look,
-            Step::Fetch | Step::Upload | Step::Install => Self::Package,
+            Step::Fetch | Step::Upload | Step::Download | Step::Install => Self::Package,
             Step::Configure | Step::Register | Step::Start | Step::Repair => Self::Agent,
             Step::Online | Step::Tag => Self::Aws,
         }
