@@ -10,7 +10,6 @@ flaw_noisy_rc() {
     printf 'echo "Welcome to this host!"\necho "no mail" >&2\n' >"$root/home/admin/.bashrc"
 }
 flaw_only_wget() { rm "$root/usr/bin/curl"; }
-flaw_only_busybox() { rm "$root/usr/bin/curl" "$root/usr/bin/wget" && ln -s busybox "$root/usr/bin/wget"; }
 flaw_no_download() { rm "$root/usr/bin/curl" "$root/usr/bin/wget"; }
 # No flaw but a benchmark's: the login shell leaves a mark beside the hosts' directories and waits there for a word.
 flaw_waits() {

@@ -1,4 +1,4 @@
-//! A mirror on the web, and hosts that fetch the package from it: by curl, by wget, by the wget of busybox. One has none of them.
+//! A mirror on the web, and hosts that fetch the package from it: by curl and by wget. One has neither.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,9 @@ pub(super) async fn run(directory: &Path, stage: &Stage) -> Result<()> {
     let plans = [
         plan("curl", &[]),
         plan("wget", &["only_wget"]),
-        plan("busybox", &["only_busybox"]),
         plan("neither", &["no_download"]),
     ];
-    let able = ["curl", "wget", "busybox"];
+    let able = ["curl", "wget"];
     let rehearsal = Rehearsal::open(&directory.join("fleet"), stage, Network::loopback(), &plans).await?;
     let mirror = Mirror::open(&stage.packages).await?;
     let inventory = rehearsal.paths.inventory();
