@@ -54,14 +54,13 @@ pub(super) async fn proxy(bench: &mut Bench) -> Result<()> {
     let node = node_of(bench).await?;
     let before = bench.root(&SHOWN).await?;
     let inventory = bench.changed_inventory(|text| {
-        let keys =
-            "[defaults]\nproxy = \"http://proxy.example:3128\"\nno_proxy = [\"10.0.0.0/8\", \"127.0.0.1\"]\n";
+        let keys = "[defaults]\nproxy = \"http://proxy.example:3128\"\nno_proxy = [\"10.0.2.2\", \".lan\"]\n";
         text.replace("[defaults]\n", keys)
     })?;
     let host = bench.enrol_by(&inventory).await?.expect_code(0)?.host(HOST)?;
     ensure!(host["outcome"] == "online" && host["changed"] == true && host["node"] == node, "{host:#}");
     let shown = bench.root(&SHOWN).await?;
-    for variable in ["https_proxy=http://proxy.example:3128", "no_proxy=", "10.0.0.0/8", "169.254.169.254"] {
+    for variable in ["https_proxy=http://proxy.example:3128", "no_proxy=", "10.0.2.2", "169.254.169.254"] {
         ensure!(shown.contains(variable), "{variable} is not in {shown}");
     }
     let pid = "$(systemctl show -p MainPID --value amazon-ssm-agent)";

@@ -16,11 +16,7 @@ use crate::fleet::{HostPlan, Network, Rehearsal};
 
 pub(super) async fn run(directory: &Path, stage: &Stage) -> Result<()> {
     let plan = |name: &str, flaws: &[&'static str]| HostPlan { name: name.to_owned(), flaws: flaws.to_vec() };
-    let plans = [
-        plan("curl", &[]),
-        plan("wget", &["only_wget"]),
-        plan("neither", &["no_download"]),
-    ];
+    let plans = [plan("curl", &[]), plan("wget", &["only_wget"]), plan("neither", &["no_download"])];
     let able = ["curl", "wget"];
     let rehearsal = Rehearsal::open(&directory.join("fleet"), stage, Network::loopback(), &plans).await?;
     let mirror = Mirror::open(&stage.packages).await?;
