@@ -171,7 +171,7 @@ impl<B: Backend> HostRun<B> {
         said.began(command);
         let mut heard = |line: &str| {
             said.line(command, line);
-            on_line(line);
+            on_line(&command.censored(line));
         };
         let ended = host.run(command, &mut heard).await;
         said.ended(command, &ended);

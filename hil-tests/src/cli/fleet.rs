@@ -1,5 +1,6 @@
 //! `hil fleet`: hundreds of sshd on this machine, to try things on, to measure with, and to break.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,9 @@ pub(super) struct Bench {
     /// Only look at fleets of these sizes: what a host costs in each.
     #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["hosts", "rounds", "megabytes"])]
     scale: Vec<usize>,
+    /// Where to draw what `--scale` has measured, as SVG.
+    #[arg(long, value_name = "FILE", requires = "scale")]
+    plot: Option<PathBuf>,
     /// Only hold so many connections open at once: the memory that takes.
     #[arg(long, value_name = "N", conflicts_with_all = ["hosts", "rounds", "megabytes", "scale", "round_trip"])]
     connections: Option<usize>,
@@ -164,7 +168,7 @@ impl Bench {
             if self.scale.is_empty() {
                 bench::compare(&options).await
             } else {
-                bench::scale(&options, &self.scale).await
+                bench::scale(&options, &self.scale, self.plot.as_deref()).await
             }
         };
         let measured = tokio::select! {

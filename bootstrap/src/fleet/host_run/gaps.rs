@@ -97,18 +97,23 @@ impl<B: Backend> HostRun<B> {
 
     async fn apply(&mut self, host: &mut Machine<B>, decision: &Decision) -> Result<(), Setback> {
         let on_host = || decision.actions.iter().filter(|action| !matches!(action, Action::Tag(_)));
-        let key = self.activation(&decision.actions).await?;
+        let registers = on_host().any(|action| matches!(action, Action::Register(_)));
+        let sends = on_host().any(|action| matches!(action, Action::Upload(_)));
+        if registers {
+            self.keep_apart().await;
+        }
+        // Never closed, so a turn always comes. The activation after it: turns may take longer than it lives.
+        let run = self.run.clone();
+        let turn = if sends { run.uploads.acquire().await.ok() } else { None };
+        let key = if registers { Some(self.activation().await?) } else { None };
         let limit = self.limit_of(&decision.actions);
         let Some(mut command) =
             apply::command(&decision.actions, decision.agent, &self.run.holder(), key.as_ref(), limit)
         else {
             return Ok(());
         };
-        let (run, mut turn) = (self.run.clone(), None);
-        if on_host().any(|action| matches!(action, Action::Upload(_))) {
+        if sends {
             command = command.with_payload(decision.package.content.clone());
-            // Never closed, so a turn always comes.
-            turn = run.uploads.acquire().await.ok();
         }
         if let Some(url) = &decision.package.url
             && on_host().any(|action| matches!(action, Action::Download(_)))
@@ -150,7 +155,7 @@ impl<B: Backend> HostRun<B> {
             return Err(Setback::that_heals(Self::failed(entered, held.to_string(), held.hint())));
         }
         let mut lines = transcript.last_lines();
-        lines.extend(last_lines(&output).iter().map(|line| transcript.clean(line)));
+        lines.extend(last_lines(&output).iter().map(|line| transcript.clean(&command.censored(line))));
         Err(command_failed(step, &output, lines).into())
     }
 
@@ -187,20 +192,20 @@ impl<B: Backend> HostRun<B> {
         self.spec.limits.command * u32::try_from(actions.len()).unwrap_or(1).max(1)
     }
 
-    async fn activation(&self, actions: &[Action]) -> Result<Option<ActivationKey>, Outcome> {
-        if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
-            return Ok(None);
-        }
-        // A whole fleet that comes to its registration at once would be throttled.
+    /// Waits a little: a whole fleet that comes to its registration at once would be throttled.
+    async fn keep_apart(&self) {
         let mut stopping = self.stopping.clone();
         let crowd = self.run.concurrency.min(self.run.hosts.len());
         tokio::select! {
             () = tokio::time::sleep(jitter::spread(crowd)) => {}
             () = stopping.asked() => {}
         }
+    }
+
+    async fn activation(&self) -> Result<ActivationKey, Outcome> {
         match self.run.activations.acquire(&self.spec.environment.name).await {
             Ok(_) if self.stopping.is_asked() => Err(self.interrupted(Step::Register)),
-            Ok(handout) => Ok(Some(ActivationKey { id: handout.id.to_string(), code: handout.code })),
+            Ok(handout) => Ok(ActivationKey { id: handout.id.to_string(), code: handout.code }),
             Err(error) => Err(Self::failed(Step::Register, with_sources(&error), error.hint())),
         }
     }

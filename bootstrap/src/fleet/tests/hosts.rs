@@ -319,3 +319,15 @@ async fn a_host_that_pulls_is_told_where_and_nobody_else_is() {
     assert!(first.starts_with("let it download") && first.ends_with("from a shelf"), "{first}");
     assert!(!format!("{report:?} {:?}", world.events()).contains("hunter2"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_download_says_is_told_without_the_password_of_its_url() {
+    let mut world = World::new(["a"]);
+    world.edit = |host| host.deliver = crate::inventory::Delivery::Pull;
+    let said = "failed: https://me:hunter2@shelf.example/a.deb";
+    let _ = world.machine("a").clone().with_fault(Fault::StepFails("download", said));
+    let report = world.run().await;
+    let Outcome::Failed { step, lines, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!((*step, lines.as_slice()), (Step::Download, ["failed: [package_url]".to_owned()].as_slice()));
+    assert!(!format!("{report:?} {:?}", world.events()).contains("hunter2"));
+}

@@ -2,6 +2,7 @@
 //! costs us as fleets grow, and over a long way.
 
 mod distance;
+mod plot;
 mod scale;
 
 use std::fmt::Write as _;

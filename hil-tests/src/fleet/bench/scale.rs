@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::plot::{Point, svg};
 use super::{LIMIT, MIB, Options};
 use crate::fleet::rehearsal::Stage;
 use crate::fleet::{HostPlan, Network, Rehearsal};
@@ -16,13 +17,14 @@ use crate::wait::Deadline;
 /// Until so many hosts are logged in to.
 const GATHERING: Duration = Duration::from_mins(15);
 
-/// Looks at fleets of growing size, changing nothing: what one host costs us in each, as a table.
-pub async fn scale(options: &Options, sizes: &[usize]) -> Result<String> {
+/// Looks at fleets of growing size, changing nothing: what one host costs us in each, as a table, and as a picture at `plot`.
+pub async fn scale(options: &Options, sizes: &[usize], plot: Option<&Path>) -> Result<String> {
     let stage = Stage::set(&options.directory.join("scale"), &options.programs, &options.narration).await?;
     let mut text = format!(
         "{:>8}{:>16}{:>16}{:>12}{:>10}\n",
         "hosts", "client ms/host", "hosts ms/host", "peak MiB", "wall s"
     );
+    let mut points = Vec::new();
     for size in sizes {
         let directory = options.directory.join(format!("scale-{size}"));
         let plans = HostPlan::sound(*size);
@@ -37,13 +39,17 @@ pub async fn scale(options: &Options, sizes: &[usize]) -> Result<String> {
         #[expect(clippy::cast_precision_loss, reason = "a fleet has far fewer than 2^52 hosts")]
         let (hosts, peak) = (*size as f64, measured.peak as f64 / MIB);
         let each = |time: Duration| time.as_secs_f64() * 1000.0 / hosts;
+        let client_each = each(measured.client);
+        points.push(Point { hosts, client_each, peak });
         let _ = writeln!(
             text,
-            "{size:>8}{:>16.2}{:>16.1}{peak:>12.1}{:>10.1}",
-            each(measured.client),
+            "{size:>8}{client_each:>16.2}{:>16.1}{peak:>12.1}{:>10.1}",
             each(measured.hosts),
             measured.wall.as_secs_f64()
         );
+    }
+    if let Some(plot) = plot {
+        fs::write(plot, svg(&points)).with_context(|| format!("can't write {}", plot.display()))?;
     }
     Ok(text)
 }
