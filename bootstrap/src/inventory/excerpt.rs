@@ -9,9 +9,10 @@ use std::{
 
 use super::{
     model::{
-        ActivationSource, Connection, Delivery, Environment, HostName, HostSpec, Inventory, JumpHost,
-        PackageWish, Tags, TextSource, VerifyWish,
+        ActivationSource, Connection, Environment, HostName, HostSpec, Inventory, JumpHost, PackageWish,
+        Tags, TextSource, VerifyWish,
     },
+    network::Delivery,
     show::{duration, escalation_text, host_key_text},
 };
 use crate::display::clean;

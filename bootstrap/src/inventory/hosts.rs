@@ -4,10 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     environments::Environments,
-    model::{
-        Connection, Delivery, Environment, Escalation, GroupName, HostName, HostSpec, Limits, LoginPassword,
-    },
-    network::Proxy,
+    model::{Connection, Environment, Escalation, GroupName, HostName, HostSpec, Limits, LoginPassword},
+    network::{Delivery, Proxy},
     problems::Findings,
     roster::{Draft, Roster},
     routes::{Place, Unique},

@@ -38,7 +38,7 @@ use sha2::{Digest as _, Sha256};
 pub use excerpt::NotUtf8;
 pub use files::{Base, operator};
 pub use model::*;
-pub use network::Proxy;
+pub use network::{Delivery, Proxy};
 pub(crate) use problems::did_you_mean;
 pub use problems::{Place, Problem, Problems};
 pub use schema::schema;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::network::Proxy;
+use super::network::{Delivery, Proxy};
 
 /// The name of a host as the operator knows it; unique in an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -176,16 +176,6 @@ pub enum LoginPassword {
     Ask,
     /// Nowhere: keys only.
     None,
-}
-
-/// How the package comes to a host (`deliver` in the file).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Delivery {
-    /// Over the connection to the host.
-    Push,
-    /// The host downloads it by itself.
-    Pull,
 }
 
 /// How the login user becomes root (`become` in the file).

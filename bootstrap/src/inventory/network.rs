@@ -1,4 +1,4 @@
-//! A host's own way to the world: the proxy that its agent needs. Apart from how a host is reached, since that is the
+//! A host's own way to the world: the proxy that its agent needs, and whether it fetches its package there. Apart from how a host is reached, since that is the
 //! controller's way to the host.
 
 use super::{
@@ -6,6 +6,16 @@ use super::{
     spans::Strings,
     terms::{self, Refusal, refuse, refuse_unseen},
 };
+
+/// How the package comes to a host (`deliver` in the file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Over the connection to the host.
+    Push,
+    /// The host downloads it by itself.
+    Pull,
+}
 
 /// Never asked for by a proxy: the metadata service of clouds, which only answers the machine itself.
 const METADATA_SERVICE: &str = "169.254.169.254";

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    model::{Connection, Delivery, Escalation, LoginPassword, VerifyWish},
+    model::{Connection, Escalation, LoginPassword, VerifyWish},
+    network::Delivery,
     spans::{At, Strings, Table},
 };
 

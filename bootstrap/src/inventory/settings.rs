@@ -6,8 +6,8 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     addresses,
     files::Base,
-    model::{Connection, Delivery, Escalation, HostKeyPolicy, JumpHost, LoginPassword},
-    network,
+    model::{Connection, Escalation, HostKeyPolicy, JumpHost, LoginPassword},
+    network::{self, Delivery},
     problems::Findings,
     raw::RawSettings,
     spans::{At, Span, Table},

@@ -3,6 +3,7 @@
 mod bad_fleets;
 mod bad_shapes;
 mod bad_values;
+mod bad_ways;
 mod documents;
 mod excerpts;
 mod expansion;
