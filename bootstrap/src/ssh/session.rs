@@ -7,7 +7,7 @@ use russh::{
     client::{Handle, Msg},
 };
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     client::{Client, Ledger},
@@ -18,6 +18,9 @@ use crate::host::{Capture, Command, Host, HostError, LINGER, Output, Privilege};
 
 /// How long a leave-taking may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// After a channel was refused, before it is asked for again.
+const REFUSED_PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1)];
 /// `SSH_EXTENDED_DATA_STDERR`, RFC 4254 5.2.
 const STDERR: u32 = 1;
 
@@ -143,14 +146,14 @@ async fn execute(
         Spare::Open(channel) => channel,
         none => {
             *spare = none;
-            connection.handle.channel_open_session().await.map_err(|error| match error {
+            open(connection).await.map_err(|error| match error {
                 Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
                 _ => lost(),
             })?
         }
     };
     let (mut reader, writer) = channel.split();
-    // Stdin follows at once; waiting for the answer would cost a round trip.
+    // Stdin follows as soon as it may: OpenSSH gives a window with its answer, others at once.
     writer.exec(true, line).await.map_err(|_| lost())?;
     let mut capture = Capture::new(on_line);
     let conversing = converse(&mut reader, &writer, command, &mut capture);
@@ -171,6 +174,17 @@ async fn execute(
             cause: "the host ended the session without an exit status".to_owned(),
         }),
     }
+}
+
+/// Opens a channel. A host that allows one session at a time may take the one before for open still.
+async fn open(connection: &Connection) -> Result<Channel<Msg>, Error> {
+    for pause in REFUSED_PAUSES {
+        match connection.handle.channel_open_session().await {
+            Err(Error::ChannelOpenFailure(_)) => sleep(pause).await,
+            opened => return opened,
+        }
+    }
+    connection.handle.channel_open_session().await
 }
 
 /// Sees a conversation to its end, and opens the channel of the next one beside it.

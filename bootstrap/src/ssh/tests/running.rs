@@ -177,3 +177,19 @@ async fn a_daemon_left_behind_does_not_hold_up_its_command() {
     let stop = Command::new(&STOP, vec![output.stdout.trim().to_owned()], LIMIT).as_login_user();
     assert_eq!(run(&mut host, &stop).await.unwrap().code, Some(0));
 }
+
+#[tokio::test]
+async fn where_only_one_session_is_allowed_commands_run_one_after_the_other() {
+    static SCRIPT: Script = Script { name: "one", text: "echo done\n" };
+    for most_sessions in [1, 3] {
+        let server = Sshd::with(&format!("MaxSessions {most_sessions}\nLogLevel DEBUG1\n")).await;
+        let mut host = connect(&spec(&server)).await.unwrap();
+        for _ in 0..10 {
+            assert_eq!(run(&mut host, &command(&SCRIPT)).await.unwrap().stdout, "done\n");
+        }
+        host.close().await;
+        // One for this command, one for the next, and one that the server takes for open still.
+        let is_refused = server.read("log").contains("no more sessions");
+        assert_eq!(is_refused, most_sessions == 1);
+    }
+}
