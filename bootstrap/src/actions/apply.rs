@@ -260,7 +260,9 @@ pub fn hint(step: Step, lines: &[String]) -> String {
         ),
         ("dependency problems", "run `apt-get -f install` on the host, then the same command again"),
     ];
-    let known = KNOWN.iter().find(|(sign, _)| lines.iter().any(|line| line.contains(sign)));
+    // A download asks a web server, which is not the endpoint.
+    let fits = |sign: &str| step != Step::Download || sign != "onnection refused";
+    let known = KNOWN.iter().find(|(sign, _)| fits(sign) && lines.iter().any(|line| line.contains(sign)));
     match (known, step) {
         (Some((_, hint)), _) => (*hint).to_owned(),
         (None, Step::Install) => {
@@ -333,6 +335,13 @@ mod tests {
         assert_eq!(heard[4], Heard::Note("waiting for [code]".to_owned()));
         assert_eq!(transcript.last_lines(), ["waiting for [code]", "bad [code]"]);
         assert_eq!(transcript.done(), 1);
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_download_is_not_taken_for_the_endpoint() {
+        let lines = ["curl: (7) Failed to connect to mirror.example port 443: Connection refused".to_owned()];
+        assert!(hint(Step::Register, &lines).contains("agent_endpoint"));
+        assert!(hint(Step::Download, &lines).contains("`deliver`"));
     }
 
     #[test]

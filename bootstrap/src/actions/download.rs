@@ -21,10 +21,7 @@ impl Download {
     }
 
     pub(super) fn shell_arguments(&self) -> Vec<String> {
-        let (url, except) = match &self.proxy {
-            Some(proxy) => (proxy.url().to_owned(), proxy.no_proxy()),
-            None => Default::default(),
-        };
+        let [url, except] = Proxy::words(self.proxy.as_ref());
         let Upload { file_name, sha256, size } = &self.file;
         vec!["download".to_owned(), file_name.clone(), sha256.clone(), size.to_string(), url, except]
     }

@@ -19,7 +19,7 @@ step_download() {
 # The URL may hold a password or a signature: it is no argument, which everybody could read, where that can be helped.
 fetch_package() {
     if command -v curl >/dev/null 2>&1; then
-        printf 'url = "%s"\n' "$package_url" | curl -K - -fsSL --connect-timeout 20 --speed-time 60 --speed-limit 1
+        printf 'url = "%s"\n' "$package_url" | curl -K - -gfsSL --connect-timeout 20 --speed-time 60 --speed-limit 1 -m 3600
     elif wget --version >/dev/null 2>&1; then
         printf '%s\n' "$package_url" | wget -nv -T 60 -t 1 -O - -i -
     else

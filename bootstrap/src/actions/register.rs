@@ -38,10 +38,7 @@ impl Register {
             Reason::Unregistered => String::new(),
             Reason::UnknownToSsm(node) => node.to_string(),
         };
-        let (url, except) = match &self.proxy {
-            Some(proxy) => (proxy.url().to_owned(), proxy.no_proxy()),
-            None => Default::default(),
-        };
+        let [url, except] = Proxy::words(self.proxy.as_ref());
         vec!["register".to_owned(), self.region.clone(), seen, url, except]
     }
 }

@@ -1,5 +1,5 @@
-//! A host's own way to the world: the proxy that its agent needs, and whether it fetches its package there. Apart from how a host is reached, since that is the
-//! controller's way to the host.
+//! A host's own way to the world: the proxy that its agent needs, and whether it fetches its package there. Apart from how a
+//! host is reached, since that is the controller's way to the host.
 
 use super::{
     problems::Findings,
@@ -57,6 +57,11 @@ impl Proxy {
     pub fn no_proxy(&self) -> String {
         let others = self.except.iter().map(String::as_str).filter(|item| *item != METADATA_SERVICE);
         std::iter::once(METADATA_SERVICE).chain(others).collect::<Vec<_>>().join(",")
+    }
+
+    /// What `with_proxy` of the scripts is told: where it is, and what is reached without it; nothing for none.
+    pub(crate) fn words(proxy: Option<&Self>) -> [String; 2] {
+        proxy.map(|proxy| [proxy.url.clone(), proxy.no_proxy()]).unwrap_or_default()
     }
 
     /// The environment that tells programs of it, in lower case: every one of them reads that.
