@@ -154,16 +154,15 @@ impl Command {
     /// one quoted word, no `!` and no newline, so that bash, dash, ash, fish and tcsh all read it alike.
     pub fn line(&self, ascends: bool) -> String {
         let read = match &self.payload {
-            // A shell may not read past its script, and `head -c` of busybox does: only dd counts bytes exactly.
-            Some(_) => format!("dd bs=1 count={} 2>/dev/null", self.script_text().expose_secret().len()),
-            None => "cat".to_owned(),
+            Some(_) => read_exactly(self.script_text().expose_secret().len()),
+            None => "s=$(cat)".to_owned(),
         };
         let skip = match self.password() {
             Some(_) => format!("until [ \"$s\" = {MARK} ]; do IFS= read -r s || exit 66; done; "),
             None => String::new(),
         };
-        // Unset, because an `s` from the login environment would stay exported, and with it the script.
-        let shell = format!("sh -c 'unset s; {skip}s=$({read}); eval \"$s\"' bootstrap");
+        // Unset, because variables from the login environment would stay exported, and with them the script.
+        let shell = format!("sh -c 'unset s c n; {skip}{read}; eval \"$s\"' bootstrap");
         // Without `exec` some login shells stay in between and turn a signal into an exit code.
         match (ascends, &self.ascent) {
             (false, _) => format!("exec {shell}"),
@@ -210,6 +209,17 @@ impl Command {
     }
 }
 
+/// Shell code that reads `length` bytes of stdin into `s`, and not one more: a payload follows. `head -c` of busybox reads
+/// ahead; a `dd` of one block is one read(2), which may give less. The dot keeps newlines at the end of a piece, which `$()`
+/// would drop; lengths are bytes in the C locale.
+fn read_exactly(length: usize) -> String {
+    format!(
+        "s=; n={length}; LC_ALL=C; while [ $n -gt 0 ]; do \
+         c=$(dd bs=$n count=1 2>/dev/null; echo .); c=${{c%.}}; [ -n \"$c\" ] || exit 66; \
+         s=$s$c; n=$((n-${{#c}})); done"
+    )
+}
+
 /// Quotes one word for a POSIX shell; the only function that does.
 pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -248,6 +258,52 @@ mod tests {
             .with_payload(Bytes::from_static(b"pay\nload"));
         for shell in ["sh", "bash"] {
             assert_eq!(run(shell, &command), "3|a b|it's||$(id) \"'|pay\nload");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "no async worker waits here, and pieces shall stay apart")]
+    fn a_script_that_comes_in_pieces_is_read_to_its_last_byte_and_not_beyond() {
+        let command = Command::new(&SHOW, vec!["é\n".into(), "ü".into()], Duration::ZERO)
+            .with_payload(Bytes::from_static(b"\n\n.payload"));
+        let text = command.text();
+        let text = text.expose_secret().as_bytes();
+        for shell in ["sh", "bash"] {
+            let mut child = Process::new(shell)
+                .args(["-c", &command.line(false)])
+                .env("LC_ALL", "C.UTF-8")
+                .envs([("s", "old"), ("c", "old"), ("n", "7")])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            for piece in text.chunks(7) {
+                stdin.write_all(piece).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            stdin.write_all(b"\n\n.payload").unwrap();
+            drop(stdin);
+            let said = child.wait_with_output().unwrap().stdout;
+            assert_eq!(String::from_utf8(said).unwrap(), "2|é\n|ü||\n\n.payload", "{shell}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_is_cut_off_is_not_run() {
+        let command = Command::new(&SHOW, vec![], Duration::ZERO).with_payload(Bytes::from_static(b"x"));
+        let text = command.text();
+        let half = text.expose_secret().split_at(20).0.as_bytes();
+        for shell in ["sh", "bash"] {
+            let mut child = Process::new(shell)
+                .args(["-c", &command.line(false)])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(half).unwrap();
+            let ended = child.wait_with_output().unwrap();
+            assert_eq!((ended.status.code(), ended.stdout), (Some(66), Vec::new()), "{shell}");
         }
     }
 
