@@ -184,7 +184,8 @@ async fn within<T>(
     work: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {
     let late = |_: Elapsed| ConnectError::TimedOut { peer: peer.clone(), phase, limit };
-    timeout(limit, work).await.map_err(late)?
+    // In a box, since a future that is handed over takes its room twice.
+    timeout(limit, Box::pin(work)).await.map_err(late)?
 }
 
 fn broken_handshake(source: Error, ledger: &Ledger, peer: &Peer, greeting: Greeting) -> ConnectError {

@@ -1,6 +1,10 @@
 //! A logged-in host and the commands run on it. One connection, one channel per command.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use russh::{
     Channel, ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect, Error,
@@ -156,8 +160,12 @@ async fn execute(
     // Stdin follows as soon as it may: OpenSSH gives a window with its answer, others at once.
     writer.exec(true, line).await.map_err(|_| lost())?;
     let mut capture = Capture::new(on_line);
-    let conversing = converse(&mut reader, &writer, command, &mut capture);
-    match beside(spare, connection, conversing).await {
+    let end = {
+        // Lent, since a future that is handed over takes its room twice.
+        let conversing = pin!(converse(&mut reader, &writer, command, &mut capture));
+        beside(spare, connection, conversing).await
+    };
+    match end {
         End::Code(code) => Ok(capture.finish(Some(code))),
         End::Signal(signal) => {
             capture.stderr(format!("\n(ended by signal {signal})").as_bytes());
@@ -188,11 +196,15 @@ async fn open(connection: &Connection) -> Result<Channel<Msg>, Error> {
 }
 
 /// Sees a conversation to its end, and opens the channel of the next one beside it.
-async fn beside(spare: &mut Spare, connection: &Connection, conversing: impl Future<Output = End>) -> End {
+async fn beside(
+    spare: &mut Spare,
+    connection: &Connection,
+    mut conversing: Pin<&mut (impl Future<Output = End> + Send)>,
+) -> End {
     if !matches!(spare, Spare::None) {
         return conversing.await;
     }
-    let (mut conversing, mut opening) = (pin!(conversing), pin!(connection.handle.channel_open_session()));
+    let mut opening = pin!(connection.handle.channel_open_session());
     let (end, opened) = tokio::select! {
         // It is asked for before stdin is sent, which may take a while.
         biased;
