@@ -38,7 +38,7 @@ use crate::{
     journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{Selection, Shard, Term},
-    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Verifier},
+    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
 };
 
 /// The environments that have hosts, each with its SSM.
@@ -223,8 +223,9 @@ fn prepare(
     let mut sites = BTreeMap::new();
     for (name, (environment, plane)) in planes {
         let (control_plane, packages) = (plane.clone(), stores.of(environment)?);
+        let lookup = Lookup::new(control_plane.clone());
         let verifier = Verifier::start(control_plane.clone());
-        sites.insert(name.clone(), Site { control_plane, verifier, packages });
+        sites.insert(name.clone(), Site { control_plane, lookup, verifier, packages });
     }
     Ok(Run {
         id,

@@ -29,7 +29,7 @@ use crate::{
     inventory::{EnvironmentName, HostSpec},
     packages::{Package, PackageError},
     report::{FleetReport, InventoryMark},
-    ssm::{Activations, ControlPlane, Verifier},
+    ssm::{Activations, ControlPlane, Lookup, Verifier},
 };
 
 pub use claims::Claims;
@@ -64,6 +64,8 @@ pub trait Packages: Send + Sync + 'static {
 pub struct Site<B: Backend> {
     /// Its SSM.
     pub control_plane: Arc<B::ControlPlane>,
+    /// Asks what it knows of nodes.
+    pub lookup: Lookup<B::ControlPlane>,
     /// Waits until its nodes are Online.
     pub verifier: Verifier,
     /// Its packages.

@@ -7,6 +7,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod id;
+mod lookup;
 mod strays;
 mod verifier;
 
@@ -24,6 +25,7 @@ pub use self::{
     aws::{AwsControlPlane, ConnectError},
     error::{FailureKind, SsmError},
     id::{ActivationId, InvalidActivationId, InvalidManagedNodeId, ManagedNodeId},
+    lookup::Lookup,
     strays::remove_strays,
     verifier::{StillOffline, Verifier, WhyOffline},
 };

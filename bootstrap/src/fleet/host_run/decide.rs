@@ -72,10 +72,10 @@ impl<B: Backend> HostRun<B> {
             return Ok(Standing::Unknown(node));
         }
         let failed = |error: crate::ssm::SsmError| Self::failed(Step::Plan, error.to_string(), error.hint());
-        let control_plane = &self.site()?.control_plane;
-        let mut records = control_plane.nodes(std::slice::from_ref(&node)).await.map_err(failed)?;
-        let Some(record) = records.pop() else { return Ok(Standing::Unknown(node)) };
-        let tags = control_plane.tags(&node).await.map_err(failed)?;
+        let site = self.site()?;
+        let record = site.lookup.node(&node).await.map_err(failed)?;
+        let Some(record) = record else { return Ok(Standing::Unknown(node)) };
+        let tags = site.control_plane.tags(&node).await.map_err(failed)?;
         Ok(Standing::Known(record, tags))
     }
 }

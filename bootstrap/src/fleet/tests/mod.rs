@@ -25,7 +25,7 @@ use crate::{
     inventory::{HostSpec, Tags},
     packages::{Package, PackageError, Sha256Digest},
     report::{FleetReport, InventoryMark, Outcome},
-    ssm::{ActivationPool, Activations, Verifier, fake::FakeControlPlane},
+    ssm::{ActivationPool, Activations, Lookup, Verifier, fake::FakeControlPlane},
 };
 
 struct Model;
@@ -143,8 +143,9 @@ impl World {
             tags: Tags::new(),
         };
         let activations = Activations::new(&id, [pool], |_| async {});
+        let lookup = Lookup::new(control_plane.clone());
         let verifier = Verifier::start(control_plane.clone());
-        let site = Site { control_plane, verifier, packages: Arc::new(Shelf) };
+        let site = Site { control_plane, lookup, verifier, packages: Arc::new(Shelf) };
         let report = run::<Model>(
             Run {
                 id,
