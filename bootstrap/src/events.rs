@@ -168,6 +168,8 @@ pub enum Event {
     Done {
         /// The host.
         host: HostName,
+        /// The step it was done in.
+        step: Step,
         /// The action's sentence.
         action: String,
     },

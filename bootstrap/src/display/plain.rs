@@ -82,7 +82,7 @@ fn progress(event: &Event) -> Option<String> {
         Event::Step { host, step } => format!("{host}: {}", slow(*step)?),
         Event::Planned { host, actions } if actions.is_empty() => format!("{host}: nothing to do"),
         Event::Planned { host, actions } => format!("{host}: {} to do", plural(actions.len(), "action")),
-        Event::Done { host, action } => format!("{host}: {action}"),
+        Event::Done { host, action, .. } => format!("{host}: {action}"),
         Event::ActivationCreated { environment, id, limit } => {
             format!("{environment}: activation {id} created, for up to {}", registrations(*limit))
         }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn text_from_a_host_stays_on_its_line() {
-        let event = story::done("deb-1", "install\n10:00:00 deb-2: online\u{1b}[2K");
+        let event = story::done("deb-1", Step::Install, "install\n10:00:00 deb-2: online\u{1b}[2K");
         let text = lines(Verbosity::Everything, &[(story::at(0), event)]);
         assert_eq!(text, "10:31:05 deb-1: install 10:00:00 deb-2: online\n");
     }

@@ -31,8 +31,8 @@ pub(crate) fn step(host: &str, step: Step) -> Event {
 }
 
 /// An action of a host is done.
-pub(crate) fn done(host: &str, action: &str) -> Event {
-    Event::Done { host: HostName::sample(host), action: action.to_owned() }
+pub(crate) fn done(host: &str, step: Step, action: &str) -> Event {
+    Event::Done { host: HostName::sample(host), step, action: action.to_owned() }
 }
 
 /// An activation of the environment dev is created.
@@ -68,12 +68,12 @@ pub(crate) fn whole() -> Vec<(Timestamp, Event)> {
         (4, Event::HostDone(rpm_1)),
         (4, step("deb-1", Step::Install)),
         (4, step("deb-2", Step::Install)),
-        (6, done("deb-1", "install amazon-ssm-agent 3.3.3000.0")),
+        (6, done("deb-1", Step::Install, "install amazon-ssm-agent 3.3.3000.0")),
         (6, Event::HostDone(deb_2)),
         (7, step("deb-1", Step::Register)),
-        (8, done("deb-1", "register with activation")),
+        (8, done("deb-1", Step::Register, "register with activation")),
         (8, step("deb-1", Step::Start)),
-        (8, done("deb-1", "start and enable the agent")),
+        (8, done("deb-1", Step::Start, "start and enable the agent")),
         (8, step("deb-1", Step::Online)),
         (9, Event::HostDone(deb_1)),
         (10, Event::Interrupted),

@@ -202,11 +202,11 @@ impl<B: Backend> HostRun<B> {
             progress.touched = true;
             progress.actions.push(sentence.clone());
         });
-        self.tell_done(sentence).await;
+        self.tell_done(self.step(), sentence).await;
     }
 
-    async fn tell_done(&self, action: String) {
-        self.run.events.send(Event::Done { host: self.spec.name.clone(), action }).await;
+    async fn tell_done(&self, step: Step, action: String) {
+        self.run.events.send(Event::Done { host: self.spec.name.clone(), step, action }).await;
     }
 
     /// Takes the node for this host, unless another host of the run is the same node.

@@ -112,7 +112,7 @@ impl Journal {
                SELECT 1 FROM hosts h WHERE h.run = a.run AND h.environment = a.environment \
                AND coalesce(h.outcome, '') NOT IN ('unreachable', 'skipped') \
                AND NOT (coalesce(h.outcome, '') = 'failed' \
-                        AND h.step IN ('queue', 'connect', 'observe', 'plan', 'fetch', 'upload')) \
+                        AND h.step IN ('queue', 'connect', 'observe', 'plan', 'fetch')) \
                AND NOT EXISTS (\
                  SELECT 1 FROM hosts seen JOIN runs later ON later.id = seen.run \
                  WHERE seen.name = h.name AND later.inventory = r.inventory AND later.started >= r.started \

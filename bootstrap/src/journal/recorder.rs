@@ -2,27 +2,37 @@
 //! keeps and tries again, and what is missing at the end is the journal's [`trouble`](super::Journal::trouble).
 //!
 //! Activations, and that one is about to be asked for, are written at once and through to the disk, because a killed run must
-//! not forget them. All else waits for the next tick, so that a fleet costs a transaction for each tick.
+//! not forget them. All else waits for a second or so, so that a fleet costs a transaction a second, and of the steps that a host
+//! went through meanwhile only the last one is written.
 
-use std::{collections::VecDeque, path::absolute};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::absolute,
+};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{Journal, process::Process};
 use crate::{
-    events::{Event, Reader, RunId},
+    events::{Event, Reader, RunId, Step},
+    inventory::HostName,
     report::{FleetReport, HostReport, Outcome},
 };
 
 /// What is kept at most while the journal can't be written: some events of each of thousands of hosts.
 const KEPT: usize = 65_536;
+/// Ticks between two times when all that waits is written; about a second.
+const TICKS: u32 = 8;
 
 /// Writes a run into the journal.
 #[derive(Debug)]
 pub struct Recorder {
     journal: Journal,
     waiting: VecDeque<(Timestamp, Event)>,
+    /// The last step of each host, if it is not written yet.
+    steps: BTreeMap<HostName, Step>,
+    ticks: u32,
     run: Option<RunId>,
     failing: bool,
     lost: usize,
@@ -30,16 +40,28 @@ pub struct Recorder {
 
 impl Recorder {
     pub(super) fn new(journal: Journal) -> Self {
-        Self { journal, waiting: VecDeque::new(), run: None, failing: false, lost: 0 }
+        Self {
+            journal,
+            waiting: VecDeque::new(),
+            steps: BTreeMap::new(),
+            ticks: 0,
+            run: None,
+            failing: false,
+            lost: 0,
+        }
     }
 
     fn flush(&mut self, to_disk: bool) {
-        let Some(run) = self.run.as_ref().filter(|_| !self.waiting.is_empty()) else { return };
-        let result = write(&mut self.journal.lock(), run, self.waiting.iter(), to_disk);
+        let Some(run) = &self.run else { return };
+        if self.waiting.is_empty() && self.steps.is_empty() {
+            return;
+        }
+        let result = write(&mut self.journal.lock(), run, &self.steps, &self.waiting, to_disk);
         self.failing = result.is_err();
         let trouble = match result {
             Ok(()) => {
                 self.waiting.clear();
+                self.steps.clear();
                 (self.lost > 0).then(|| format!("{} events are missing in it", self.lost))
             }
             Err(error) => Some(error.to_string()),
@@ -52,11 +74,16 @@ impl Recorder {
 
 impl Reader for Recorder {
     fn read(&mut self, at: Timestamp, event: &Event) {
-        if matches!(event, Event::Output { .. }) {
-            return;
-        }
-        if let Event::RunStarted { run, .. } = event {
-            self.run = Some(run.clone());
+        match event {
+            Event::Output { .. } | Event::Planned { .. } | Event::Retry { .. } | Event::Warning { .. } => {
+                return;
+            }
+            Event::Step { host, step } => {
+                self.steps.insert(host.clone(), *step);
+                return;
+            }
+            Event::RunStarted { run, .. } => self.run = Some(run.clone()),
+            _ => {}
         }
         if self.waiting.len() >= KEPT {
             self.waiting.pop_front();
@@ -76,8 +103,9 @@ impl Reader for Recorder {
     }
 
     fn tick(&mut self) {
+        self.ticks += 1;
         // A journal that fails may make each try wait; the next activation or the end tries again.
-        if !self.failing {
+        if self.ticks.is_multiple_of(TICKS) && !self.failing {
             self.flush(false);
         }
     }
@@ -89,16 +117,22 @@ impl Drop for Recorder {
     }
 }
 
-/// Writes the events in one transaction: all of them, or none.
-fn write<'a>(
+/// Writes steps and events in one transaction: all of them, or none.
+fn write(
     connection: &mut Connection,
     run: &RunId,
-    events: impl Iterator<Item = &'a (Timestamp, Event)>,
+    steps: &BTreeMap<HostName, Step>,
+    events: &VecDeque<(Timestamp, Event)>,
     to_disk: bool,
 ) -> rusqlite::Result<()> {
     // With a write-ahead log, NORMAL survives a killed process, and FULL a power cut as well.
     connection.pragma_update(None, "synchronous", if to_disk { "FULL" } else { "NORMAL" })?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Before the events, since a host's end says in which step it was.
+    for (host, step) in steps {
+        let sql = "UPDATE hosts SET step = ? WHERE run = ? AND name = ?";
+        transaction.prepare_cached(sql)?.execute(params![step.word(), run.as_str(), host.as_str()])?;
+    }
     for (at, event) in events {
         record(&transaction, run.as_str(), at.as_millisecond(), event)?;
     }
@@ -117,11 +151,7 @@ fn record(connection: &Connection, run: &str, at: i64, event: &Event) -> rusqlit
                 connection.prepare_cached(sql)?.execute(values)?;
             }
         }
-        Event::Step { host, step } => {
-            let sql = "UPDATE hosts SET step = ? WHERE run = ? AND name = ?";
-            connection.prepare_cached(sql)?.execute(params![step.word(), run, host.as_str()])?;
-        }
-        Event::Done { host, action } => did(connection, run, at, host.as_str(), action)?,
+        Event::Done { host, step, action } => did(connection, run, at, host, *step, action)?,
         Event::ActivationRequested { environment } => {
             let sql = "INSERT INTO requests (run, environment, asked) VALUES (?, ?, ?) \
                        ON CONFLICT DO UPDATE SET asked = excluded.asked, settled = NULL";
@@ -150,12 +180,16 @@ fn record(connection: &Connection, run: &str, at: i64, event: &Event) -> rusqlit
             host_ended(connection, run, report)?;
             if report.outcome == Outcome::Planned {
                 for action in &report.actions {
-                    did(connection, run, at, report.host.as_str(), action)?;
+                    did(connection, run, at, &report.host, Step::Plan, action)?;
                 }
             }
         }
         Event::RunDone(report) => run_ended(connection, run, at, report)?,
-        Event::Planned { .. } | Event::Retry { .. } | Event::Warning { .. } | Event::Output { .. } => {}
+        Event::Step { .. }
+        | Event::Planned { .. }
+        | Event::Retry { .. }
+        | Event::Warning { .. }
+        | Event::Output { .. } => {}
     }
     Ok(())
 }
@@ -176,11 +210,17 @@ fn start(
     connection.execute(sql, values).map(drop)
 }
 
-fn did(connection: &Connection, run: &str, at: i64, host: &str, sentence: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO actions (run, host, seq, step, sentence, at) SELECT ?1, ?2, \
-               (SELECT count(*) + 1 FROM actions WHERE run = ?1 AND host = ?2), step, ?3, ?4 \
-               FROM hosts WHERE run = ?1 AND name = ?2";
-    connection.prepare_cached(sql)?.execute(params![run, host, sentence, at]).map(drop)
+fn did(
+    connection: &Connection,
+    run: &str,
+    at: i64,
+    host: &HostName,
+    step: Step,
+    sentence: &str,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO actions (run, host, seq, step, sentence, at) VALUES (?1, ?2, \
+               (SELECT count(*) + 1 FROM actions WHERE run = ?1 AND host = ?2), ?3, ?4, ?5)";
+    connection.prepare_cached(sql)?.execute(params![run, host.as_str(), step.word(), sentence, at]).map(drop)
 }
 
 fn host_ended(connection: &Connection, run: &str, report: &HostReport) -> rusqlite::Result<()> {
@@ -193,7 +233,7 @@ fn host_ended(connection: &Connection, run: &str, report: &HostReport) -> rusqli
         Outcome::Skipped { why } => (None, Some(why), None),
     };
     let sql = "UPDATE hosts SET step = coalesce(?3, step), outcome = ?4, changed = ?5, node = ?6, why = ?7, \
-               hint = ?8, elapsed = ?9, execs = ?10 WHERE run = ?1 AND name = ?2";
+               hint = ?8, elapsed = ?9, execs = ?10 WHERE run = ?1 AND name = ?2 AND outcome IS NULL";
     let elapsed = i64::try_from(report.elapsed.as_millis()).unwrap_or(i64::MAX);
     let (host, outcome, changed) = (report.host.as_str(), report.outcome.word(), report.changed());
     let values = params![run, host, step, outcome, changed, report.node, why, hint, elapsed, report.execs];
@@ -201,7 +241,7 @@ fn host_ended(connection: &Connection, run: &str, report: &HostReport) -> rusqli
 }
 
 fn run_ended(connection: &Connection, run: &str, at: i64, report: &FleetReport) -> rusqlite::Result<()> {
-    // Hosts that never started are only in the fleet's report.
+    // For those whose own event was lost while the journal could not be written; of the others it is known.
     for host in &report.hosts {
         host_ended(connection, run, host)?;
     }

@@ -161,7 +161,7 @@ impl Reader for HostLogs {
                 let lines: Vec<_> = actions.iter().map(|action| (at, "plan", action.as_str())).collect();
                 self.note(Some(host), &lines);
             }
-            Event::Done { host, action } => self.note(Some(host), &[(at, "done", action)]),
+            Event::Done { host, action, .. } => self.note(Some(host), &[(at, "done", action)]),
             Event::Output { host, lines } => {
                 let lines: Vec<_> = lines.iter().map(printed).collect();
                 self.note(Some(host), &lines);

@@ -132,7 +132,7 @@ impl<B: Backend> HostRun<B> {
             self.exec(host, &command, entered, &mut on_line).await
         };
         for action in on_host().take(transcript.done()) {
-            self.tell_done(action.sentence()).await;
+            self.tell_done(action.step(), action.sentence()).await;
         }
         let step = transcript.failed_step().unwrap_or(entered);
         // A connection that was lost, or a limit that was passed, belongs to the step it happened in.
