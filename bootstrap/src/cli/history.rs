@@ -30,10 +30,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
     };
     let text = if let Some(id) = &args.run {
-        let run = RunHistory::read(&journal, id).map_err(unreadable)?.ok_or_else(|| {
-            Failure::new(Exit::Usage, format!("there is no run {id} in {}", journal.path().display()))
-                .hint("`bootstrap history` lists the runs")
-        })?;
+        let run = RunHistory::read(&journal, id, &args.places.reports()?).map_err(unreadable)?.ok_or_else(
+            || {
+                Failure::new(Exit::Usage, format!("there is no run {id} in {}", journal.path().display()))
+                    .hint("`bootstrap history` lists the runs")
+            },
+        )?;
         match args.output {
             OutputFormat::Text => run.render(&look()),
             OutputFormat::Json => run.json(),

@@ -5,13 +5,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use super::{
     aws,
     files::Base,
-    model::{
-        ActivationSource, Environment, EnvironmentName, NameTemplate, PackageWish, TextSource, VerifyWish,
-    },
+    model::{ActivationSource, Environment, EnvironmentName, NameTemplate, TextSource},
     problems::{Findings, did_you_mean},
     raw::{RawActivation, RawEnvironment, RawPackage},
     spans::{At, Table},
     tags, terms,
+    wish::{PackageWish, VerifyWish},
 };
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -9,11 +9,11 @@ use std::{
 
 use super::{
     model::{
-        ActivationSource, Connection, Environment, HostName, HostSpec, Inventory, JumpHost, PackageWish,
-        Tags, TextSource, VerifyWish,
+        ActivationSource, Connection, Environment, HostName, HostSpec, Inventory, JumpHost, Tags, TextSource,
     },
     network::Delivery,
     show::{duration, escalation_text, host_key_text},
+    wish::{PackageWish, VerifyWish},
 };
 use crate::display::clean;
 

@@ -30,6 +30,7 @@ mod tags;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod wish;
 
 use std::path::Path;
 
@@ -42,6 +43,7 @@ pub use network::{Delivery, Proxy};
 pub(crate) use problems::did_you_mean;
 pub use problems::{Place, Problem, Problems};
 pub use schema::schema;
+pub use wish::{PackageWish, VerifyWish};
 
 use environments::Environments;
 use hosts::Sources;

@@ -8,9 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    model::{Connection, Escalation, LoginPassword, VerifyWish},
+    model::{Connection, Escalation, LoginPassword},
     network::Delivery,
     spans::{At, Strings, Table},
+    wish::VerifyWish,
 };
 
 /// A fleet of hosts and the AWS environments that they belong to.

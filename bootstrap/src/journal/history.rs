@@ -1,7 +1,11 @@
 //! What `bootstrap history` prints: past runs as a list, or one of them with its hosts and what was
 //! done to them, for a person or as JSON.
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use comfy_table::{Cell, CellAlignment, Color};
 use jiff::{Timestamp, tz::TimeZone};
@@ -11,6 +15,7 @@ use super::{ActionRecord, Counts, Ending, HostRecord, Journal, JournalError, Run
 use crate::{
     display::{Paint, clean, elapsed, plural},
     report::{
+        folder::Folder,
         json::{pretty, seconds},
         table::{grid, lines},
     },
@@ -40,18 +45,21 @@ pub struct RunHistory {
     pub run: RunRecord,
     /// Its hosts, in the inventory's order, each with what was done to it.
     pub hosts: Vec<(HostRecord, Vec<ActionRecord>)>,
+    /// The directory of its report and its logs, if it is there still.
+    pub report: Option<PathBuf>,
 }
 
 impl RunHistory {
-    /// Reads it from the journal; none if no run has this id.
-    pub fn read(journal: &Journal, id: &str) -> Result<Option<Self>, JournalError> {
+    /// Reads it from the journal; none if no run has this id. Its report is looked for below `reports`.
+    pub fn read(journal: &Journal, id: &str, reports: &Path) -> Result<Option<Self>, JournalError> {
         let Some(run) = journal.run(id)? else { return Ok(None) };
         let mut hosts = Vec::new();
         for host in journal.hosts_of(&run.id)? {
             let actions = journal.actions_of(&run.id, &host.host)?;
             hosts.push((host, actions));
         }
-        Ok(Some(Self { run, hosts }))
+        let report = Folder::kept(reports, &run.id).map(|folder| folder.path().to_owned());
+        Ok(Some(Self { run, hosts, report }))
     }
 
     /// The run as text.
@@ -74,6 +82,9 @@ impl RunHistory {
         for (host, actions) in &self.hosts {
             details(&mut text, host, actions, look);
         }
+        if let Some(report) = &self.report {
+            writeln!(text, "\nreport and logs: {}", report.display()).ok();
+        }
         text
     }
 
@@ -81,7 +92,9 @@ impl RunHistory {
     #[must_use]
     pub fn json(&self) -> String {
         let hosts = self.hosts.iter().map(|(host, actions)| host_entry(host, actions)).collect();
-        pretty(&OneRun { schema: SCHEMA, run: RunEntry { hosts: Some(hosts), ..run_entry(&self.run) } })
+        let report = self.report.as_ref().map(|path| path.to_string_lossy());
+        let run = RunEntry { hosts: Some(hosts), report, ..run_entry(&self.run) };
+        pretty(&OneRun { schema: SCHEMA, run })
     }
 }
 
@@ -141,6 +154,8 @@ struct RunEntry<'a> {
     dry_run: bool,
     ending: Ending,
     counts: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<HostEntry<'a>>>,
 }
@@ -244,6 +259,7 @@ fn run_entry(run: &RunRecord) -> RunEntry<'_> {
         dry_run: run.dry_run,
         ending: run.ending,
         counts: run.counts,
+        report: None,
         hosts: None,
     }
 }

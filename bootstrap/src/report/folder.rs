@@ -40,6 +40,13 @@ impl Folder {
         Ok(Self(path))
     }
 
+    /// The directory of a run below `reports`, if it is there still.
+    #[must_use]
+    pub fn kept(reports: &Path, run: &RunId) -> Option<Self> {
+        let path = reports.join(run.as_str());
+        path.is_dir().then(|| Self(std::path::absolute(&path).unwrap_or(path)))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -68,9 +68,9 @@ fn the_list_says_when_what_and_how_each_run_ended() {
 
 #[test]
 fn one_run_shows_its_hosts_and_what_was_done() {
-    let (_directory, _path, journal) = fresh();
+    let (directory, _path, journal) = fresh();
     whole_run(&journal);
-    let run = RunHistory::read(&journal, RUN).unwrap().unwrap();
+    let run = RunHistory::read(&journal, RUN, directory.path()).unwrap().unwrap();
     insta::assert_snapshot!(run.render(&look()), @r#"
     run 20261122T103105Z-5f3a of /etc/fleet/hosts.toml
     started 2026-11-22 10:31:05, interrupted after 12.0 s
@@ -108,15 +108,23 @@ fn one_run_shows_its_hosts_and_what_was_done() {
     assert_eq!(value["schema"], 1);
     assert_eq!(value["run"]["ending"], "interrupted");
     assert_eq!(value["run"]["hosts"][0]["actions"][1]["action"], "register with activation");
+    assert_eq!(value["run"]["hosts"][0]["actions"][1]["step"], "register");
     assert_eq!(value["run"]["hosts"][5]["outcome"], "skipped");
-    assert!(RunHistory::read(&journal, "unheard-of").unwrap().is_none());
+    assert_eq!(value["run"].get("report"), None);
+    let report = directory.path().join(RUN);
+    fs::create_dir(&report).unwrap();
+    let run = RunHistory::read(&journal, RUN, directory.path()).unwrap().unwrap();
+    assert!(run.render(&look()).ends_with(&format!("\n\nreport and logs: {}\n", report.display())));
+    let value: serde_json::Value = serde_json::from_str(&run.json()).unwrap();
+    assert_eq!(value["run"]["report"], report.to_str().unwrap());
+    assert!(RunHistory::read(&journal, "unheard-of", directory.path()).unwrap().is_none());
 }
 
 #[test]
 fn hosts_of_a_run_that_died_are_in_doubt() {
-    let (_directory, path, journal) = fresh();
+    let (directory, path, journal) = fresh();
     died(&journal, &path, RUN, "orphan");
-    let text = RunHistory::read(&journal, RUN).unwrap().unwrap().render(&look());
+    let text = RunHistory::read(&journal, RUN, directory.path()).unwrap().unwrap().render(&look());
     assert!(text.contains("in doubt, last in install"), "{text}");
     assert!(text.contains("died: its process is gone"), "{text}");
 }
