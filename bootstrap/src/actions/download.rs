@@ -102,6 +102,17 @@ mod tests {
     }
 
     #[test]
+    fn wget_is_told_to_say_nothing_because_it_names_urls_with_their_passwords() {
+        let wget = "[ \"$*\" != --version ] || exit 0
+            case \" $* \" in *' -q '*) ;; *) cat >&2 ;; esac
+            exit 8";
+        let (code, said) = download(host(&[("wget", wget)]).path());
+        assert_eq!(code, Some(4));
+        assert!(said.contains("wget ended with exit code 8: the server answered with an error"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
     fn a_host_without_either_says_so() {
         let (code, said) = download(host(&[]).path());
         assert_eq!((code, said.trim()), (Some(6), "the host has neither curl nor wget"));

@@ -21,9 +21,22 @@ fetch_package() {
     if command -v curl >/dev/null 2>&1; then
         printf 'url = "%s"\n' "$package_url" | curl -K - -gfsSL --connect-timeout 20 --speed-time 60 --speed-limit 1 -m 3600
     elif wget --version >/dev/null 2>&1; then
-        printf '%s\n' "$package_url" | wget -nv -T 60 -t 1 -O - -i -
+        # It names URLs in its messages, with their passwords and where they lead.
+        printf '%s\n' "$package_url" | wget -q -T 60 -t 1 -O - -i - || wget_ended $?
     else
         # Of busybox.
         wget -q -T 60 -O - "$package_url"
     fi
+}
+
+# Tells what the exit code of GNU wget means. Stdout is the package's.
+wget_ended() {
+    case $1 in
+    4) meant='the network failed' ;;
+    5) meant='the certificate is not trusted' ;;
+    6) meant='user or password were refused' ;;
+    8) meant='the server answered with an error' ;;
+    *) meant='' ;;
+    esac
+    echo "wget ended with exit code $1${meant:+: $meant}" >&2
 }
