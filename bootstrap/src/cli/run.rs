@@ -293,11 +293,13 @@ fn pool(
     environment: &Arc<Environment>,
     control_plane: &Arc<AwsControlPlane>,
 ) -> ActivationPool<AwsControlPlane> {
+    let hosts = || inventory.hosts.iter().filter(|host| host.environment.name == environment.name);
     ActivationPool {
         environment: environment.clone(),
         control_plane: control_plane.clone(),
-        hosts: inventory.hosts.iter().filter(|host| host.environment.name == environment.name).count(),
+        hosts: hosts().count(),
         tags: environment.tags.clone(),
+        patience: hosts().map(|host| host.limits.host).max().unwrap_or_default(),
     }
 }
 

@@ -141,6 +141,7 @@ impl World {
             control_plane: control_plane.clone(),
             hosts: hosts.len(),
             tags: Tags::new(),
+            patience: Duration::from_mins(30),
         };
         let activations = Activations::new(&id, [pool], |_| async {});
         let lookup = Lookup::new(control_plane.clone());

@@ -46,6 +46,8 @@ pub struct ActivationPool<C> {
     pub hosts: usize,
     /// The environment's own tags.
     pub tags: Tags,
+    /// How long a host may take from its handout to its registration: the package is sent in between.
+    pub patience: Duration,
 }
 
 /// What a host registers with.

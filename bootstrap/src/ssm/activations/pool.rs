@@ -19,9 +19,6 @@ use crate::{
     ssm::{ActivationId, ActivationRequest, ControlPlane, FailureKind, RegistrationLimit, SsmError},
 };
 
-/// A host may take this long from its handout to its registration.
-const SPARE_LIFE: Duration = Duration::from_mins(10);
-
 /// What takes longer was asked more than once, and AWS may have carried out each.
 const ONE_ATTEMPT: Duration = Duration::from_secs(15);
 
@@ -40,7 +37,7 @@ pub(super) struct Pool<C> {
 
 #[derive(Debug)]
 enum Source {
-    Create { expires_in: Duration, description: String, tags: Tags },
+    Create { expires_in: Duration, patience: Duration, description: String, tags: Tags },
     Given(Given),
 }
 
@@ -82,10 +79,12 @@ enum Turn {
 
 impl<C: ControlPlane> Pool<C> {
     pub(super) fn new(run: &RunId, pool: ActivationPool<C>, listener: Listener) -> Self {
-        let ActivationPool { environment, control_plane, hosts, tags } = pool;
+        let ActivationPool { environment, control_plane, hosts, tags, patience } = pool;
         let source = match &environment.activation {
             ActivationSource::Create { expires_in } => Source::Create {
                 expires_in: *expires_in,
+                // Whatever hosts may take, each activation serves many of them.
+                patience: patience.min(*expires_in / 2),
                 description: format!("bootstrap run {run}, environment {}", environment.name)
                     .chars()
                     .take(256)
@@ -189,7 +188,9 @@ impl<C: ControlPlane> Pool<C> {
     }
 
     async fn create(&self, limit: RegistrationLimit) -> Progress {
-        let Source::Create { expires_in, description, tags } = &self.source else { return Progress::Created };
+        let Source::Create { expires_in, patience, description, tags } = &self.source else {
+            return Progress::Created;
+        };
         let environment = self.environment.name.clone();
         self.listener.tell(ActivationChange::Requested { environment: environment.clone() }).await;
         let asked_at = Instant::now();
@@ -218,7 +219,7 @@ impl<C: ControlPlane> Pool<C> {
                 state.open = Some(Open {
                     handout: Handout { id, code: activation.code },
                     room: limit.get(),
-                    stale_at: asked_at + expires_in.saturating_sub(SPARE_LIFE),
+                    stale_at: asked_at + expires_in.saturating_sub(*patience),
                 });
                 Progress::Created
             }
