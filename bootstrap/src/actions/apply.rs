@@ -185,6 +185,12 @@ pub enum Heard {
     Nothing,
 }
 
+/// Whether a line is the script's own, and says which step begins, is done or failed.
+pub fn is_mark(line: &str) -> bool {
+    let named = |mark: &&str| line.strip_prefix(*mark).and_then(|rest| step_of(rest.split(' ').next()?));
+    [":begin ", ":done ", ":failed "].iter().any(|mark| named(mark).is_some())
+}
+
 fn step_of(word: &str) -> Option<Step> {
     match word {
         "upload" => Some(Step::Upload),
@@ -211,7 +217,7 @@ pub fn hint(step: Step, lines: &[String]) -> String {
         ),
         (
             "ActivationExpired",
-            "the given activation has expired; give a new one, or leave `activation` out of the inventory",
+            "run the same command again, which takes a new activation; one that the inventory gives must be replaced there",
         ),
         (
             "RegistrationLimitExceeded",
@@ -342,6 +348,16 @@ mod tests {
         let lines = ["curl: (7) Failed to connect to mirror.example port 443: Connection refused".to_owned()];
         assert!(hint(Step::Register, &lines).contains("agent_endpoint"));
         assert!(hint(Step::Download, &lines).contains("`deliver`"));
+    }
+
+    #[test]
+    fn only_marks_of_known_steps_are_marks() {
+        for mark in [":begin start", ":done settle-vault", ":failed upload 4"] {
+            assert!(is_mark(mark), "{mark}");
+        }
+        for line in [":begin hunter2", ":done", ":note start", ":held run 7", " :done start", "start"] {
+            assert!(!is_mark(line), "{line}");
+        }
     }
 
     #[test]

@@ -44,6 +44,11 @@ if command -v flock >/dev/null 2>&1; then
         echo ":held $(head -n 1 "$lock")"
         exit 75
     fi
+    # Whoever had the lock until now has installed what was sent for both.
+    if [ -n "$came" ] && [ ! -e "/var/lib/bootstrap/$came" ]; then
+        echo ":held $(head -n 1 "$lock")"
+        exit 75
+    fi
     echo "$3 since $(date -u +%Y-%m-%dT%H:%M:%SZ), process $$ there" >"$lock"
 else
     echo ":note the host has no flock(1), so nothing keeps another run away from it meanwhile"

@@ -17,7 +17,9 @@ step_install() {
     }
     # rpm writes its database through and its files not: after a power cut it would say installed of empty ones.
     sync
-    rm -rf /var/lib/bootstrap
+    # A part may be another run's, and growing.
+    rm -f /var/lib/bootstrap/*
+    rmdir /var/lib/bootstrap 2>/dev/null || :
     # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
     agent_stop
 }
