@@ -128,7 +128,11 @@ fn write(
     // With a write-ahead log, NORMAL survives a killed process, and FULL a power cut as well.
     connection.pragma_update(None, "synchronous", if to_disk { "FULL" } else { "NORMAL" })?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Before the events, since a host's end says in which step it was.
+    // The run's start makes the hosts; a host's end says in which step it was, so that steps come before it.
+    let mut events = events.iter().peekable();
+    if let Some((at, start)) = events.next_if(|(_, event)| matches!(event, Event::RunStarted { .. })) {
+        record(&transaction, run.as_str(), at.as_millisecond(), start)?;
+    }
     for (host, step) in steps {
         let sql = "UPDATE hosts SET step = ? WHERE run = ? AND name = ?";
         transaction.prepare_cached(sql)?.execute(params![step.word(), run.as_str(), host.as_str()])?;
