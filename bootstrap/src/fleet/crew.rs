@@ -81,9 +81,15 @@ impl Crew {
             Ok((_, end)) => end,
             Err(error) => (seat.borrow().report(host, dropped(seat.borrow().step, &error)), None),
         };
-        // A task that was dropped has not told the last lines of its command.
-        let said = seat.borrow().said.clone();
+        // A task that was dropped has not told the last lines of its command, nor all that was done.
+        let (said, untold) = {
+            let progress = seat.borrow();
+            (progress.said.clone(), progress.untold.clone())
+        };
         said.tell(&host.name, &run.events).await;
+        for (step, action) in untold {
+            run.events.send(Event::Done { host: host.name.clone(), step, action }).await;
+        }
         let good = report.outcome.is_good();
         self.keep(run, index, report).await;
         (good, turn)

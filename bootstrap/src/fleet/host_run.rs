@@ -6,7 +6,7 @@ mod gaps;
 mod prove;
 mod retry;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -18,7 +18,7 @@ use tokio::{
 use self::retry::Setback;
 use super::{Backend, Run, Site, phase::Stopping, progress::Progress};
 use crate::{
-    actions::Action,
+    actions::{Action, apply},
     events::{Event, Step},
     facts::Facts,
     host::{Ascent, Command, Connect, Host, HostError, NoConnection, Output},
@@ -57,6 +57,7 @@ impl<B: Backend> HostRun<B> {
     pub(super) async fn run(mut self) -> (HostReport, Option<OwnedSemaphorePermit>) {
         self.progress.send_modify(|progress| progress.started = Some(Instant::now()));
         let outcome = self.work().await.unwrap_or_else(|early| early);
+        self.tell_untold().await;
         (self.progress.borrow().report(&self.spec, outcome), self.turn)
     }
 
@@ -140,7 +141,7 @@ impl<B: Backend> HostRun<B> {
         let output = self.exec(host, &probe, step, &mut waiting).await?;
         Facts::parse(&output.stdout, Timestamp::now()).map_err(|error| {
             let why = format!("the host's facts cannot be read: {error}");
-            let lines = output.stderr.lines().map(str::to_owned).collect();
+            let lines = output.stderr.lines().map(|line| probe.censored(line).into_owned()).collect();
             Outcome::Failed { step, why, lines, hint: error.hint() }.into()
         })
     }
@@ -171,7 +172,8 @@ impl<B: Backend> HostRun<B> {
         said.began(command);
         let mut heard = |line: &str| {
             said.line(command, line);
-            on_line(&command.censored(line));
+            // A password may be a word of the marks.
+            on_line(&if apply::is_mark(line) { Cow::Borrowed(line) } else { command.censored(line) });
         };
         let ended = host.run(command, &mut heard).await;
         said.ended(command, &ended);
@@ -202,11 +204,17 @@ impl<B: Backend> HostRun<B> {
             progress.touched = true;
             progress.actions.push(sentence.clone());
         });
-        self.tell_done(self.step(), sentence).await;
+        let (host, step) = (self.spec.name.clone(), self.step());
+        self.run.events.send(Event::Done { host, step, action: sentence }).await;
     }
 
-    async fn tell_done(&self, step: Step, action: String) {
-        self.run.events.send(Event::Done { host: self.spec.name.clone(), step, action }).await;
+    /// Tells of actions that were done while there was no room among the events.
+    async fn tell_untold(&self) {
+        let mut untold = VecDeque::new();
+        self.progress.send_modify(|progress| untold = std::mem::take(&mut progress.untold));
+        for (step, action) in untold {
+            self.run.events.send(Event::Done { host: self.spec.name.clone(), step, action }).await;
+        }
     }
 
     /// Takes the node for this host, unless another host of the run is the same node.

@@ -1,7 +1,7 @@
 //! How far one host has come. It lives outside the host's task, so that a task which is dropped by a limit or a
 //! second Ctrl-C leaves a report that tells what was done.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -26,6 +26,8 @@ pub(super) struct Progress {
     pub(super) node: Option<ManagedNodeId>,
     /// Sentences of what was done, or in a dry run of what would be.
     pub(super) actions: Vec<String>,
+    /// What of it nobody was told yet, and the steps it was done in.
+    pub(super) untold: VecDeque<(Step, String)>,
     pub(super) execs: u32,
     /// A command that changes the host was begun.
     pub(super) touched: bool,
@@ -45,6 +47,7 @@ impl Progress {
             started: None,
             node: None,
             actions: Vec::new(),
+            untold: VecDeque::new(),
             execs: 0,
             touched: false,
             in_doubt: None,

@@ -104,7 +104,12 @@ impl<B: Backend> HostRun<B> {
         }
         // Never closed, so a turn always comes. The activation after it: turns may take longer than it lives.
         let run = self.run.clone();
-        let turn = if sends { run.uploads.acquire().await.ok() } else { None };
+        let mut stopping = self.stopping.clone();
+        let turn = tokio::select! {
+            turn = run.uploads.acquire(), if sends => turn.ok(),
+            () = stopping.asked(), if sends => None,
+            else => None,
+        };
         let key = if registers { Some(self.activation().await?) } else { None };
         let limit = self.limit_of(&decision.actions);
         let Some(mut command) =
@@ -127,13 +132,11 @@ impl<B: Backend> HostRun<B> {
         self.progress.send_modify(|progress| progress.touched = true);
         let entered = self.step();
         let ended = {
-            let sentences = on_host().map(Action::sentence).collect();
-            let mut on_line = self.listener(&mut transcript, sentences, turn);
+            let actions = on_host().map(|action| (action.step(), action.sentence())).collect();
+            let mut on_line = self.listener(&mut transcript, actions, turn);
             self.exec(host, &command, entered, &mut on_line).await
         };
-        for action in on_host().take(transcript.done()) {
-            self.tell_done(action.step(), action.sentence()).await;
-        }
+        self.tell_untold().await;
         let step = transcript.failed_step().unwrap_or(entered);
         // A connection that was lost, or a limit that was passed, belongs to the step it happened in.
         let output = ended.map_err(|Setback { outcome, heals }| {
@@ -159,17 +162,17 @@ impl<B: Backend> HostRun<B> {
         Err(command_failed(step, &output, lines).into())
     }
 
-    /// Shows the steps of the script as they begin, and notes those that are done, of which these are the sentences; whoever
-    /// sends a package gives its turn back when it is there.
+    /// Shows the steps of the script as they begin, and which of these actions are done; whoever sends a package gives its
+    /// turn back when it is there.
     fn listener<'t>(
         &self,
         transcript: &'t mut Transcript,
-        sentences: Vec<String>,
+        actions: Vec<(Step, String)>,
         mut turn: Option<SemaphorePermit<'t>>,
     ) -> impl FnMut(&str) + Send + use<'t, B> {
         let (progress, events, host) =
             (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
-        let mut sentences = sentences.into_iter();
+        let mut actions = actions.into_iter();
         move |line: &str| match transcript.line(line) {
             // The first one is shown before the command runs.
             Heard::Began(step) if progress.borrow().step == step => {}
@@ -181,7 +184,16 @@ impl<B: Backend> HostRun<B> {
             Heard::Note(text) => events.try_send(Event::Warning { host: Some(host.clone()), text }),
             Heard::Done => {
                 drop(turn.take());
-                progress.send_modify(|progress| progress.actions.extend(sentences.next()));
+                progress.send_modify(|progress| {
+                    let done = actions.next();
+                    progress.actions.extend(done.iter().map(|(_, sentence)| sentence.clone()));
+                    progress.untold.extend(done);
+                });
+                events.try_send_with(|| {
+                    let mut first = None;
+                    progress.send_modify(|progress| first = progress.untold.pop_front());
+                    first.map(|(step, action)| Event::Done { host: host.clone(), step, action })
+                });
             }
             Heard::Nothing => {}
         }
@@ -203,6 +215,9 @@ impl<B: Backend> HostRun<B> {
     }
 
     async fn activation(&self) -> Result<ActivationKey, Outcome> {
+        if self.stopping.is_asked() {
+            return Err(self.interrupted(Step::Register));
+        }
         match self.run.activations.acquire(&self.spec.environment.name).await {
             Ok(_) if self.stopping.is_asked() => Err(self.interrupted(Step::Register)),
             Ok(handout) => Ok(ActivationKey { id: handout.id.to_string(), code: handout.code }),

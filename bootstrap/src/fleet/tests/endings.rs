@@ -1,6 +1,7 @@
 //! How runs end: all at once, by Ctrl-C, by their limit; and that nothing is left behind.
 
 use super::{machine::Fault, *};
+use crate::events::Step;
 use crate::ssm::{FailureKind, fake::Operation};
 
 /// A Ctrl-C after each of these times, one after the other.
@@ -75,6 +76,8 @@ async fn the_second_ctrl_c_drops_everything_and_names_the_hosts_in_doubt() {
     );
     assert_eq!(report.hosts[0].execs, 2, "probe, apply");
     assert!(report.hosts[0].actions[0].starts_with("send"), "what was done is not told: {report:?}");
+    let done = |event: &Event| matches!(event, Event::Done { step: Step::Upload, .. });
+    assert_eq!(world.events().iter().filter(|event| done(event)).count(), 1, "told once");
     let begun = |line: &crate::events::Line| line.text == "runs `apply`";
     let told = |event: &Event| matches!(event, Event::Output { lines, .. } if lines.iter().any(begun));
     assert!(world.events().iter().any(told), "the last lines of a dropped host are lost");
