@@ -222,8 +222,10 @@ fn did(
     step: Step,
     sentence: &str,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO actions (run, host, seq, step, sentence, at) VALUES (?1, ?2, \
-               (SELECT count(*) + 1 FROM actions WHERE run = ?1 AND host = ?2), ?3, ?4, ?5)";
+    // From `hosts`, so that an event of a host whose start was lost fails nothing.
+    let sql = "INSERT INTO actions (run, host, seq, step, sentence, at) SELECT run, name, \
+               (SELECT count(*) + 1 FROM actions WHERE run = ?1 AND host = ?2), ?3, ?4, ?5 \
+               FROM hosts WHERE run = ?1 AND name = ?2";
     connection.prepare_cached(sql)?.execute(params![run, host.as_str(), step.word(), sentence, at]).map(drop)
 }
 
