@@ -16,6 +16,10 @@ use tokio::time::timeout;
 
 /// What OpenSSH exits with when it never reached the command.
 const SSH_FAILED: i32 = 255;
+/// Seconds that a shared connection outlives its last command. Nobody ends it if we are killed.
+const SHARED_FOR: &str = "ControlPersist=15";
+/// A local word to a local process.
+const HANG_UP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a command in a guest has no output to show.
 #[derive(Debug, Error)]
@@ -78,16 +82,12 @@ pub struct Ssh {
     pub known_hosts: PathBuf,
     /// Limit of one command.
     pub limit: Duration,
+    /// The socket of a connection that this login's commands share, since under emulation a login costs as much as ten
+    /// commands; `None` if each logs in anew.
+    pub shared: Option<PathBuf>,
 }
 
 impl Ssh {
-    /// The same guest as another user.
-    #[must_use]
-    pub fn with_user(mut self, user: &str) -> Self {
-        user.clone_into(&mut self.user);
-        self
-    }
-
     /// The same guest with another limit for one command.
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
@@ -133,10 +133,25 @@ impl Ssh {
         self.check(&command, &output)
     }
 
+    /// Whether an earlier command has left a connection to share.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.as_ref().is_some_and(|socket| socket.exists())
+    }
+
+    /// Ends the shared connection, if there is one: what it is connected to will not answer any more.
+    pub async fn hang_up(&self) {
+        let Some(socket) = self.shared.as_ref().filter(|socket| socket.exists()) else { return };
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-F", "none", "-O", "exit", "-S"]).arg(socket).arg(&self.address).kill_on_drop(true);
+        // Where none listens any more the next command takes the socket's place.
+        let _ = timeout(HANG_UP_LIMIT, ssh.output()).await;
+    }
+
     /// The system's `ssh` as a shell for a human, without a command.
     #[must_use]
     pub fn interactive(&self) -> Command {
-        let mut arguments = self.arguments::<&str>(&[]);
+        let mut arguments = Self { shared: None, ..self.clone() }.arguments::<&str>(&[]);
         // The empty command and the switch that wants no terminal.
         arguments.pop();
         arguments.retain(|word| word != "-T");
@@ -150,12 +165,12 @@ impl Ssh {
         ssh.args(self.arguments(command)).env_remove("SSH_AUTH_SOCK");
         ssh.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
         let child = ssh.spawn().map_err(SshError::Start)?;
-        let ended = timeout(self.limit, child.wait_with_output()).await;
-        let output = ended.map_err(|_| SshError::Timeout {
-            target: self.target(),
-            command: command.to_vec(),
-            limit: self.limit,
-        })?;
+        let Ok(output) = timeout(self.limit, child.wait_with_output()).await else {
+            // The next one must not wait for the same dead connection.
+            self.hang_up().await;
+            let (target, command) = (self.target(), command.to_vec());
+            return Err(SshError::Timeout { target, command, limit: self.limit });
+        };
         output.map_err(SshError::Start)
     }
 
@@ -190,7 +205,10 @@ impl Ssh {
             "LogLevel=ERROR",
         ];
         let paths = [option("IdentityFile", &self.identity), option("UserKnownHostsFile", &self.known_hosts)];
-        for value in fixed.map(OsString::from).into_iter().chain(paths) {
+        let shared = self.shared.iter().flat_map(|socket| {
+            ["ControlMaster=auto".into(), SHARED_FOR.into(), option("ControlPath", socket)]
+        });
+        for value in fixed.map(OsString::from).into_iter().chain(paths).chain(shared) {
             arguments.extend(["-o".into(), value]);
         }
         arguments.extend(["-p".into(), self.port.to_string().into(), "-l".into(), self.user.clone().into()]);
@@ -235,6 +253,7 @@ mod tests {
             identity: "/lab dir/id".into(),
             known_hosts: "/lab dir/known_hosts".into(),
             limit: Duration::from_secs(1),
+            shared: Some("/lab dir/ssh".into()),
         }
     }
 
@@ -252,7 +271,14 @@ mod tests {
         arguments.insert(0, "-G".into());
         let Ok(output) = std::process::Command::new("ssh").args(arguments).output() else { return };
         let text = String::from_utf8(output.stdout).unwrap();
-        for line in ["user admin", "port 22022", "userknownhostsfile /lab dir/known_hosts", "batchmode yes"] {
+        for line in [
+            "user admin",
+            "port 22022",
+            "userknownhostsfile /lab dir/known_hosts",
+            "batchmode yes",
+            "controlpath /lab dir/ssh",
+            "controlpersist 15",
+        ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }
     }

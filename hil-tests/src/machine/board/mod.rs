@@ -138,7 +138,15 @@ impl Machine for Board {
 
     fn login(&self, user: &str) -> Ssh {
         let Reached { address, port, identity, known_hosts } = self.file.ssh.clone();
-        Ssh { user: user.to_owned(), address, port, identity, known_hosts, limit: COMMAND_LIMIT }
+        Ssh {
+            user: user.to_owned(),
+            address,
+            port,
+            identity,
+            known_hosts,
+            limit: COMMAND_LIMIT,
+            shared: None,
+        }
     }
 
     fn console(&self) -> PathBuf {

@@ -33,6 +33,11 @@ impl Layout {
         self.directory.join("qmp.sock")
     }
 
+    /// Where OpenSSH keeps the connection that root's commands share.
+    pub(super) fn shared_login(&self) -> PathBuf {
+        self.directory.join("ssh.sock")
+    }
+
     pub(super) fn pid_file(&self) -> PathBuf {
         self.directory.join("pid")
     }

@@ -31,6 +31,8 @@ pub use template::{FRESH, Template};
 
 /// A unix socket's path may have 107 bytes.
 const SOCKET_PATH_MAX: usize = 107;
+/// OpenSSH binds a name that is so much longer, and renames it.
+const SSH_SOCKET_SUFFIX: usize = 17;
 /// Under emulation on a busy machine a login alone takes seconds.
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
 /// Where QEMU's user network shows the host to a guest.
@@ -182,6 +184,11 @@ impl Qemu {
             .map_err(|(action, path, source)| self.file_error(action, path, source))
     }
 
+    /// Ends the connection that root's commands share, before the machine at its other end is another one.
+    async fn hang_up(&self) {
+        self.login("root").hang_up().await;
+    }
+
     fn remember(&self) -> Result<(), MachineError> {
         let path = self.layout.state();
         self.state.write(&path).map_err(|source| self.file_error("can't write", path, source))
@@ -224,6 +231,8 @@ impl Machine for Qemu {
     }
 
     fn login(&self, user: &str) -> Ssh {
+        let shared = self.layout.shared_login();
+        let fits = shared.as_os_str().len() + SSH_SOCKET_SUFFIX <= SOCKET_PATH_MAX;
         Ssh {
             user: user.to_owned(),
             address: "127.0.0.1".to_owned(),
@@ -231,6 +240,7 @@ impl Machine for Qemu {
             identity: self.state.identity.clone(),
             known_hosts: self.state.known_hosts.clone(),
             limit: COMMAND_LIMIT,
+            shared: (fits && user == "root").then_some(shared),
         }
     }
 
@@ -257,14 +267,17 @@ impl Machine for Qemu {
     }
 
     async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
+        self.hang_up().await;
         self.shut_down(limit).await
     }
 
     async fn power_cut(&self) -> Result<(), MachineError> {
+        self.hang_up().await;
         self.quit().await
     }
 
     async fn reinstall(&self) -> Result<(), MachineError> {
+        self.hang_up().await;
         self.quit().await?;
         self.make_disk()
     }
@@ -274,10 +287,12 @@ impl Machine for Qemu {
     }
 
     async fn load(&self, snapshot: &str) -> Result<(), MachineError> {
+        self.hang_up().await;
         self.go_back_to(snapshot)
     }
 
     async fn set_link(&self, up: bool) -> Result<(), MachineError> {
+        self.hang_up().await;
         self.plug(up)
     }
 
