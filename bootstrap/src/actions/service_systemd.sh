@@ -7,4 +7,7 @@ agent_start() { systemctl start "$agent_unit" </dev/null; }
 agent_restart() { systemctl restart "$agent_unit" </dev/null; }
 # Files about the unit have changed.
 agent_reread() { systemctl daemon-reload </dev/null; }
-agent_enable() { systemctl enable "$agent_unit" </dev/null; }
+# The package has mostly done it, and to do it again makes systemd read all units again: seconds, on a Pi.
+agent_enable() {
+    [ "$(systemctl is-enabled "$agent_unit" 2>/dev/null)" = enabled ] || systemctl enable "$agent_unit" </dev/null
+}

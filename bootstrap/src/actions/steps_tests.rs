@@ -162,10 +162,21 @@ fn a_snap_is_registered_by_its_own_binary_and_started_as_its_own_unit() {
         [
             &format!("systemctl stop {unit}"),
             "snapped-agent -register -y -region eu-west-1 -id an-id -code a-very-secret-code",
+            &format!("systemctl is-enabled {unit}"),
             &format!("systemctl enable {unit}"),
             &format!("systemctl restart {unit}"),
         ]
     );
+}
+
+#[test]
+fn a_unit_that_is_enabled_is_not_enabled_again() {
+    let stage = Stage::new();
+    stage.program("systemctl", "[ \"$1\" != is-enabled ] || echo enabled");
+    let (code, said) = stage.run(&[start()], &PACKAGED);
+    assert_eq!(code, Some(0), "{said}");
+    let unit = "amazon-ssm-agent.service";
+    assert_eq!(stage.calls(), [format!("systemctl is-enabled {unit}"), format!("systemctl restart {unit}")]);
 }
 
 #[test]

@@ -49,7 +49,12 @@ is-active)
         exit 3
     fi
     ;;
-is-enabled) enabled ;;
+is-enabled)
+    if enabled; then echo enabled; else
+        echo disabled
+        exit 1
+    fi
+    ;;
 start) start ;;
 stop) stop ;;
 restart | try-restart) stop && start ;;

@@ -41,6 +41,7 @@ fn another_failure_is_not_tried_again_and_an_agent_that_ran_runs_again() {
         [
             &format!("systemctl is-active {unit}"),
             "dnf install -y --disablerepo=* sent/agent.pkg",
+            &format!("systemctl is-enabled {unit}"),
             &format!("systemctl enable {unit}"),
             &format!("systemctl start {unit}"),
         ]
