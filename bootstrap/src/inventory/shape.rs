@@ -47,6 +47,12 @@ impl Trail {
         self.keys.last().map_or("", String::as_str)
     }
 
+    // Whether a value here may be one that nobody else should read, whatever it was meant to be.
+    fn is_secretive(&self) -> bool {
+        let in_activation = self.keys.iter().any(|key| key == "activation");
+        in_activation || (may_be_secret(self.last()) && !self.last().ends_with("_file"))
+    }
+
     // Where a key stands; tables are written as TOML's headers.
     fn within(&self) -> String {
         match (self.keys.as_slice(), self.is_item) {
@@ -129,7 +135,7 @@ impl<'s> Walk<'s, '_, '_> {
                 }
                 Some(of_value) => self.value(value, of_value, &trail.key(name)),
                 None => {
-                    if may_be_secret(name) || trail.last() == "activation" {
+                    if trail.key(name).is_secretive() || may_be_secret(name) {
                         self.findings.hide(value.span().into());
                     }
                     self.unknown_key(name, key_span, properties.unwrap_or(&nothing), trail);
@@ -199,6 +205,9 @@ impl<'s> Walk<'s, '_, '_> {
     }
 
     fn wrong_type(&mut self, value: &DeValue<'_>, span: Span, choices: &[&Value], trail: &Trail) {
+        if trail.is_secretive() {
+            self.findings.hide(span);
+        }
         let expected: Vec<_> = choices.iter().map(|choice| phrase(type_of(choice))).collect();
         let found = name_of_type(value);
         let what = if trail.is_item {
@@ -223,7 +232,7 @@ impl<'s> Walk<'s, '_, '_> {
             DeValue::String(text) if takes("integer") && text.parse::<i64>().is_ok() => {
                 self.findings.add(span, what, format!("write {text}, without quotes"));
             }
-            DeValue::String(text) if takes("array") => {
+            DeValue::String(text) if takes("array") && !trail.is_secretive() => {
                 self.findings.add(span, what, format!("write [{text:?}]"));
             }
             _ => self.findings.add_without_hint(span, what),
@@ -236,7 +245,13 @@ impl<'s> Walk<'s, '_, '_> {
             return true;
         }
         let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        let what = format!("`{}` must be {}, not {text:?}", trail.last(), either(&quoted));
+        let found = if trail.is_secretive() {
+            self.findings.hide(span);
+            String::new()
+        } else {
+            format!(", not {text:?}")
+        };
+        let what = format!("`{}` must be {}{found}", trail.last(), either(&quoted));
         match did_you_mean(text, words) {
             Some(hint) => self.findings.add(span, what, hint),
             None => self.findings.add_without_hint(span, what),

@@ -5,7 +5,7 @@ use toml::{Spanned, de::DeTable};
 use super::{problems::Findings, spans::Span};
 
 /// Parts of keys under which somebody may have put a secret, where none belongs.
-const SECRETIVE: [&str; 4] = ["pass", "secret", "token", "code"];
+const SECRETIVE: [&str; 5] = ["pass", "pwd", "secret", "token", "code"];
 
 /// Whether the value of a key may be a secret, which messages must not spread.
 pub(super) fn may_be_secret(key: &str) -> bool {

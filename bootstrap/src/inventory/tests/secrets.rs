@@ -18,6 +18,12 @@ fn a_secret_is_never_shown_wherever_it_was_written() {
         format!("[environments.prod]\nendpoint = \"https://user:{secret}@host\"\n"),
         format!("[[hosts]]\nname = \"a\"\nsudo_password = \"{secret}\"\n"),
         format!("[[hosts]]\nname = \"a\"\npassphrase = {{ x = \"{secret}\" }}\n"),
+        format!("[[hosts]]\nname = \"a\"\npwd = \"{secret}\"\n"),
+        format!("[[hosts]]\nname = \"a\"\nssh_password = \"{secret}\"\n"),
+        format!("[[hosts]]\nname = \"a\"\nssh_password = [\"{secret}\"]\n"),
+        format!("[environments.prod]\nactivation = \"{secret}\"\n"),
+        format!("[environments.prod]\nactivation = [\"{secret}\"]\n"),
+        format!("[environments.prod]\nactivation = {{ id = \"{id}\", code_env = [\"{secret}\"] }}\n"),
     ];
     for place in places {
         let shown = room.problems(&with(&place));
@@ -27,4 +33,11 @@ fn a_secret_is_never_shown_wherever_it_was_written() {
         assert!(!serde_json::to_string(&problems).unwrap().contains("Tr0ub4dor"));
         assert!(!format!("{problems:?}").contains("Tr0ub4dor"));
     }
+}
+
+#[test]
+fn a_password_of_digits_is_a_password() {
+    let room = Room::new();
+    let shown = room.problems(&with("[[hosts]]\nname = \"a\"\nssh_password = 8675309\n"));
+    assert!(shown.contains("ssh_password") && !shown.contains("8675309"), "{shown}");
 }
