@@ -170,6 +170,24 @@ fn a_state_directory_that_cannot_be_used_stops_the_run_at_its_start() {
 }
 
 #[test]
+fn what_lies_between_waves_is_not_accepted_where_there_are_none() {
+    let home = Home::new();
+    let base = ["--inventory", "hosts.toml"];
+    for (more, said) in [
+        (&["--check", "./check.sh"][..], "--batch"),
+        (&["--pause", "30s"], "--one-first"),
+        (&["--batch", "0%"], "a wave has one host at least"),
+    ] {
+        let output = home.run(&[&base[..], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}");
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+    // Of both at once nothing is said: the file is what is missing.
+    let both = home.run(&[&base[..], &["--one-first", "--batch", "1", "--check", "x"]].concat());
+    assert!(stderr(&both).contains("hosts.toml"), "{}", stderr(&both));
+}
+
+#[test]
 fn the_schema_and_the_expanded_fleet_are_data_on_stdout() {
     let home = Home::new();
     nobody_home(&home);

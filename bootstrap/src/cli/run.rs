@@ -33,7 +33,7 @@ use crate::{
     display,
     events::{Event, Events, Reader, RunId},
     failure::{Exit, Failure, with_sources},
-    fleet::{self, Between, Claims, Passwords, Portion, Rollout, Run, Site},
+    fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
     journal::{Hold, Journal},
     report::{FleetReport, InventoryMark, json, table},
@@ -45,6 +45,7 @@ use crate::{
 pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("waves").args(["one_first", "batch"]).multiple(true)))]
 pub(super) struct Args {
     /// File that names environments and hosts
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
@@ -68,13 +69,13 @@ pub(super) struct Args {
     #[arg(long)]
     one_first: bool,
     /// Start hosts in waves of N, or of N% of the fleet; a wave starts when the one before has ended
-    #[arg(long, value_name = "N|N%")]
+    #[arg(long, value_name = "N|N%", value_parser = wave)]
     batch: Option<Portion>,
     /// Wait this long between waves: `30s`, `5m`
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "waves")]
     pause: Option<Duration>,
     /// Run this program between waves, after the pause; start nothing new if it fails
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", requires = "waves")]
     check: Option<PathBuf>,
     /// Start nothing new once more than N hosts, or N% of the fleet, have failed
     #[arg(long, value_name = "N|N%")]
@@ -107,6 +108,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "write a number and a unit, such as 90s, 5m or 1h30m".to_owned())
 }
 
+fn wave(text: &str) -> Result<Portion, String> {
+    match text.parse().map_err(|wrong: InvalidPortion| wrong.to_string())? {
+        Portion::Hosts(0) | Portion::Percent(0) => Err("a wave has one host at least".to_owned()),
+        wave => Ok(wave),
+    }
+}
+
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let Some(file) = &args.inventory else {
         return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
@@ -118,7 +126,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let id = RunId::new(Timestamp::now());
     let shard = shards::meant(args.shard)?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
-    let all = inventory.hosts.clone();
+    let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
     inventory.hosts = select(&args, shard, &inventory, &journal)?;
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
     let connector = Arc::new(Connections(connector));
