@@ -68,6 +68,11 @@ impl<'r> Environments<'r> {
         all.next().filter(|_| all.next().is_none())
     }
 
+    /// Any of them, for whom it does not matter.
+    pub(super) fn any(&self) -> Option<&Entry<'r>> {
+        self.by_name.values().find(|entry| entry.checked.is_some())
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().copied()
     }

@@ -35,8 +35,10 @@ impl Inventory {
     ) -> Result<String, NotUtf8> {
         let hosts: Vec<&HostSpec> =
             self.hosts.iter().map(AsRef::as_ref).filter(|host| remarks.contains_key(&host.name)).collect();
-        let settings: Vec<Settings> = hosts.iter().map(|host| settings(host)).collect::<Result<_, _>>()?;
-        let by_ssh = hosts.iter().filter(|host| host.connection == Connection::Ssh).count();
+        let gates = self.on_the_way_to(&hosts);
+        let all = || hosts.iter().chain(&gates);
+        let settings: Vec<Settings> = all().map(|host| settings(host)).collect::<Result<_, _>>()?;
+        let by_ssh = all().filter(|host| host.connection == Connection::Ssh).count();
         let shared = shared(&settings, by_ssh);
         let mut text = String::new();
         comments(&mut text, head);
@@ -58,9 +60,43 @@ impl Inventory {
         for (host, settings) in hosts.iter().zip(&settings) {
             text.push_str("\n[[hosts]]\n");
             comments(&mut text, remarks.get(&host.name).map_or(&[], Vec::as_slice));
-            write_host(&mut text, host, settings.iter().filter(|setting| !shared.contains(setting)));
+            write_membership(&mut text, host);
+            write_settings(&mut text, settings.iter().filter(|setting| !shared.contains(setting)));
+            let of_environment = &host.environment.tags;
+            write_tags(
+                &mut text,
+                host.tags.iter().filter(|(key, value)| of_environment.get(*key) != Some(*value)),
+            );
+        }
+        for (gate, settings) in gates.iter().zip(settings.iter().skip(hosts.len())) {
+            text.push_str("\n[[hosts]]\n");
+            comments(&mut text, &["others are reached through it".to_owned()]);
+            write_place(&mut text, gate);
+            line(&mut text, "enrol", "false");
+            write_settings(&mut text, settings.iter().filter(|setting| !shared.contains(setting)));
         }
         Ok(text)
+    }
+
+    /// Hosts of the inventory that lead to those and are not among them, and what leads to them in turn.
+    fn on_the_way_to<'i>(&'i self, hosts: &[&'i HostSpec]) -> Vec<&'i HostSpec> {
+        let known: BTreeMap<&str, &HostSpec> =
+            self.hosts.iter().chain(&self.gates).map(|host| (host.name.as_str(), host.as_ref())).collect();
+        let mut found: BTreeSet<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+        let mut gates = Vec::new();
+        let mut open: Vec<&HostSpec> = hosts.to_vec();
+        while let Some(host) = open.pop() {
+            for jump in host.jump.iter().flatten() {
+                if let Some(gate) =
+                    known.get(jump.name.as_str()).filter(|gate| found.insert(gate.name.as_str()))
+                {
+                    gates.push(*gate);
+                    open.push(gate);
+                }
+            }
+        }
+        gates.sort_by_key(|gate| &gate.name);
+        gates
     }
 }
 
@@ -217,26 +253,27 @@ fn activation_text(activation: &ActivationSource) -> Result<String, NotUtf8> {
     })
 }
 
-fn write_host<'s>(
-    text: &mut String,
-    host: &HostSpec,
-    settings: impl Iterator<Item = &'s (&'static str, String)>,
-) {
+fn write_place(text: &mut String, host: &HostSpec) {
     line(text, "name", &quoted(host.name.as_str()));
     match host.connection {
         Connection::Ssh => line(text, "address", &quoted(&host.address)),
         Connection::Local => line(text, "connection", "\"local\""),
     }
+}
+
+fn write_membership(text: &mut String, host: &HostSpec) {
+    write_place(text, host);
     line(text, "environment", &quoted(host.environment.name.as_str()));
     if !host.groups.is_empty() {
         let groups: Vec<_> = host.groups.iter().map(|group| quoted(group.as_str())).collect();
         line(text, "groups", &format!("[{}]", groups.join(", ")));
     }
+}
+
+fn write_settings<'s>(text: &mut String, settings: impl Iterator<Item = &'s (&'static str, String)>) {
     for (key, value) in settings {
         line(text, key, value);
     }
-    let of_environment = &host.environment.tags;
-    write_tags(text, host.tags.iter().filter(|(key, value)| of_environment.get(*key) != Some(*value)));
 }
 
 fn write_tags<'t>(text: &mut String, tags: impl Iterator<Item = (&'t String, &'t String)>) {

@@ -29,14 +29,19 @@ pub(super) struct Sources<'s> {
     pub(super) operator: &'s str,
 }
 
+/// The hosts of a roster.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    /// Those that are to be enrolled.
+    pub(super) hosts: Vec<Arc<HostSpec>>,
+    /// Those that only lead to others.
+    pub(super) gates: Vec<Arc<HostSpec>>,
+}
+
 /// Every host of a roster; those with problems are missing.
-pub(super) fn build(
-    roster: &Roster<'_>,
-    sources: &Sources<'_>,
-    findings: &mut Findings<'_>,
-) -> Vec<Arc<HostSpec>> {
+pub(super) fn build(roster: &Roster<'_>, sources: &Sources<'_>, findings: &mut Findings<'_>) -> Built {
     let mut conflicts = BTreeSet::new();
-    let mut hosts = Vec::new();
+    let mut built = Built::default();
     let mut unique = Unique::default();
     for draft in &roster.drafts {
         let groups = draft.groups.iter().filter_map(|index| sources.groups.get(*index));
@@ -47,23 +52,29 @@ pub(super) fn build(
             conflicts: Vec::new(),
         };
         let place = Place::of(draft, &mut layers, findings);
-        unique.check(&place, draft, findings);
-        let position = hosts.len() + 1;
+        let enrol = layers.pick("enrol", |settings| settings.enrol.as_ref()).is_none_or(|enrol| enrol.value);
+        if enrol {
+            unique.check(&place, draft, findings);
+        }
+        let position = built.hosts.len() + 1;
         let local = (place == Place::Local).then_some(sources.operator);
-        hosts.extend(host(draft, position, local, &mut layers, sources.environments, findings).map(Arc::new));
+        let host = host(draft, position, local, enrol, &mut layers, sources.environments, findings);
+        let those = if enrol { &mut built.hosts } else { &mut built.gates };
+        those.extend(host.map(Arc::new));
         for conflict in layers.conflicts {
             if conflicts.insert((conflict.key.to_owned(), conflict.groups, conflict.span)) {
                 report_conflict(conflict, &draft.name, findings);
             }
         }
     }
-    hosts
+    built
 }
 
 fn host<'s>(
     draft: &Draft<'_>,
     position: usize,
     local: Option<&str>,
+    enrol: bool,
     layers: &mut Layers<'s>,
     environments: &'s Environments<'s>,
     findings: &mut Findings<'_>,
@@ -93,9 +104,9 @@ fn host<'s>(
         .and_then(|url| url.value.clone())
         .map(|url| Proxy::new(url, except.map(|except| except.value.clone()).unwrap_or_default()));
     let deliver = layers.pick("deliver", |settings| settings.deliver.as_ref());
-    let (environment, of_environment) = environment(draft, layers, environments, findings)?;
+    let (environment, of_environment) = environment(draft, enrol, layers, environments, findings)?;
     if let Some(wish) =
-        deliver.filter(|wish| wish.value == Delivery::Pull && !environment.package.is_on_the_web())
+        deliver.filter(|wish| enrol && wish.value == Delivery::Pull && !environment.package.is_on_the_web())
     {
         let source = environment.package.source.as_deref().unwrap_or("aws");
         let what =
@@ -130,12 +141,15 @@ fn host<'s>(
 
 fn environment<'s>(
     draft: &Draft<'_>,
+    enrol: bool,
     layers: &mut Layers<'s>,
     environments: &'s Environments<'s>,
     findings: &mut Findings<'_>,
 ) -> Option<(Arc<Environment>, &'s Table<At<String>>)> {
     let found = if let Some(name) = layers.pick("environment", |settings| settings.environment.as_ref()) {
         environments.find(name, findings)
+    } else if !enrol {
+        environments.any()
     } else {
         let only = environments.only();
         if only.is_none() && !findings.is_doubtful("environment") && !findings.is_doubtful("environments") {

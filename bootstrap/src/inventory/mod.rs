@@ -139,12 +139,20 @@ fn give_meaning(
         environments: &environments,
         operator: &base.user,
     };
-    let hosts = hosts::build(&roster, &sources, findings);
+    let built = hosts::build(&roster, &sources, findings);
+    if built.hosts.is_empty() && !built.gates.is_empty() {
+        findings.add_for_file(
+            "no host is to be enrolled",
+            "leave `enrol = false` to those that only lead to others",
+        );
+    }
     Some(Inventory {
         path: path.to_owned(),
         digest,
         environments: environments.into_checked(),
-        hosts,
+        hosts: built.hosts,
+        groups: raw.groups.0.iter().map(|(name, _)| GroupName(name.value.clone())).collect(),
+        gates: built.gates,
         concurrency,
         run_within,
     })

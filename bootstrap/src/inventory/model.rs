@@ -82,8 +82,12 @@ pub struct Inventory {
     pub path: PathBuf,
     /// Environments by name; also those that no host uses.
     pub environments: BTreeMap<EnvironmentName, Arc<Environment>>,
-    /// Every host, expanded, in the order of the file.
+    /// Every host that is to become a managed node, expanded, in the order of the file.
     pub hosts: Vec<Arc<HostSpec>>,
+    /// Every group, also one without hosts.
+    pub groups: Vec<GroupName>,
+    /// Hosts that others are reached through and on which nothing is done. Their environments say nothing.
+    pub gates: Vec<Arc<HostSpec>>,
     /// `sha256:` and the digest of the file's text, in hex.
     pub digest: String,
     /// How many hosts are worked on at once.
@@ -146,7 +150,7 @@ pub enum Connection {
 }
 
 /// A host that others are reached through (`jump` in the file).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JumpHost {
     /// Login user, if one is written before it.
     pub user: Option<String>,

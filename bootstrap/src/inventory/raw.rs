@@ -42,6 +42,9 @@ macro_rules! with_settings {
             /// How a host is reached: "ssh" (the default), or "local" for the machine that bootstrap itself runs on; at
             /// most one host is local, and what is said of SSH is not for it.
             pub(super) connection: Option<At<Connection>>,
+            /// Whether it becomes a managed node; true if nothing says otherwise. With false others are reached through it
+            /// (`jump`), and nothing is done on it.
+            pub(super) enrol: Option<At<bool>>,
             /// Login user. If nothing says otherwise, `User` of the SSH configuration, else who runs bootstrap.
             pub(super) user: Option<At<String>>,
             /// SSH port. If nothing says otherwise, `Port` of the SSH configuration, else 22.
@@ -96,6 +99,7 @@ macro_rules! with_settings {
             pub(super) fn settings(&self) -> RawSettings<'_> {
                 RawSettings {
                     connection: self.connection.as_ref(),
+                    enrol: self.enrol.as_ref(),
                     user: self.user.as_ref(),
                     port: self.port.as_ref(),
                     identity: self.identity.as_ref(),
@@ -159,6 +163,7 @@ with_settings! {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawSettings<'a> {
     pub(super) connection: Option<&'a At<Connection>>,
+    pub(super) enrol: Option<&'a At<bool>>,
     pub(super) user: Option<&'a At<String>>,
     pub(super) port: Option<&'a At<u16>>,
     pub(super) identity: Option<&'a Strings>,

@@ -52,7 +52,7 @@ impl<'r> Roster<'r> {
                 findings.add(name.span, what, "letters, digits, hyphens, underscores and dots");
             }
             for pattern in &group.hosts {
-                roster.join(pattern, index, findings);
+                roster.join(pattern, index, groups, findings);
             }
         }
         let is_empty = hosts.is_empty() && groups.0.iter().all(|(_, group)| group.hosts.is_empty());
@@ -89,11 +89,22 @@ impl<'r> Roster<'r> {
         }
     }
 
-    fn join(&mut self, pattern: &'r At<String>, group: usize, findings: &mut Findings<'_>) {
+    fn join(
+        &mut self,
+        pattern: &'r At<String>,
+        group: usize,
+        groups: &Table<RawGroup>,
+        findings: &mut Findings<'_>,
+    ) {
         for name in expanded(pattern, findings) {
             if let Some(draft) = self.by_name.get(&name).and_then(|index| self.drafts.get_mut(*index)) {
                 draft.groups.insert(group);
                 continue;
+            }
+            if groups.0.iter().any(|(group, _)| group.value == name) {
+                let hint = format!("list the hosts of `{name}`; groups have no groups");
+                findings.add(pattern.span, format!("`{name}` is a group, and no host"), hint);
+                return;
             }
             if findings.accept(pattern.span, addresses::host_name(&name)).is_none()
                 || findings.accept(pattern.span, addresses::address(&name)).is_none()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    model::Connection,
+    model::{Connection, JumpHost},
     problems::Findings,
     roster::Draft,
     settings::{Layers, Settings},
@@ -19,9 +19,9 @@ const SSH_PORT: u16 = 22;
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
-    /// Where its SSH server listens; in one spelling per address, as far as that can be told without asking DNS or the
-    /// SSH configuration.
-    Ssh(String, u16),
+    /// Where its SSH server listens, in one spelling per address, and the jump hosts on the way, since sites have the same
+    /// private addresses; as far as that can be told without asking DNS or the SSH configuration.
+    Ssh(String, u16, Vec<JumpHost>),
     /// Here.
     Local,
 }
@@ -37,7 +37,9 @@ impl Place {
                     Ok(ip) => ip.to_canonical().to_string(),
                     Err(_) => draft.address.to_ascii_lowercase(),
                 };
-                Self::Ssh(address, port.map_or(SSH_PORT, |port| port.value))
+                let jump = layers.pick("jump", |settings| settings.jump.as_ref());
+                let jump = jump.map(|jump| jump.value.clone()).unwrap_or_default();
+                Self::Ssh(address, port.map_or(SSH_PORT, |port| port.value), jump)
             }
         }
     }
@@ -78,7 +80,7 @@ impl<'d> Unique<'d> {
         }
         let line = findings.line(other.origin.span);
         match place {
-            Place::Ssh(_, port) => findings.add(
+            Place::Ssh(_, port, _) => findings.add(
                 draft.address_origin,
                 format!(
                     "host `{}` has the address of `{}` in line {line}: {} port {port}",

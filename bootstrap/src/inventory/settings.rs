@@ -18,6 +18,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Settings<'r> {
     pub(super) connection: Option<At<Connection>>,
+    pub(super) enrol: Option<At<bool>>,
     pub(super) user: Option<At<String>>,
     pub(super) port: Option<At<u16>>,
     pub(super) identities: Option<At<Vec<PathBuf>>>,
@@ -62,6 +63,7 @@ impl<'r> Settings<'r> {
             host,
             retries,
             connection: raw.connection.cloned(),
+            enrol: raw.enrol.cloned(),
             user: raw.user.cloned(),
             port: raw.port.cloned(),
             identities: raw

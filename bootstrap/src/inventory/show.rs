@@ -26,6 +26,7 @@ impl Inventory {
             "run_within": self.run_within.map(duration),
             "environments": self.environments.values().map(|environment| environment_json(environment)).collect::<Vec<_>>(),
             "hosts": self.hosts.iter().map(|host| host_json(host)).collect::<Vec<_>>(),
+            "gates": self.gates.iter().map(|host| host_json(host)).collect::<Vec<_>>(),
         })
     }
 
@@ -60,7 +61,18 @@ impl Inventory {
                 list(host.tags.iter().map(|(key, value)| format!("{key}={value}"))),
             ]);
         }
-        format!("{}\n\n{}\n", trimmed(&environments), trimmed(&hosts))
+        let mut text = format!("{}\n\n{}\n", trimmed(&environments), trimmed(&hosts));
+        if !self.gates.is_empty() {
+            let mut gates = table(&["ON THE WAY ONLY", "LOGIN", "HOST KEY"]);
+            for gate in &self.gates {
+                let key = gate.host_key.as_ref().map_or("-", host_key_text);
+                gates.add_row([gate.name.as_str(), &login_text(gate), key]);
+            }
+            text.push('\n');
+            text.push_str(&trimmed(&gates));
+            text.push('\n');
+        }
+        text
     }
 }
 

@@ -99,19 +99,18 @@ impl Selection {
 }
 
 fn inventory_has(inventory: &Inventory, term: &Term) -> bool {
-    inventory.environments.keys().any(|name| term.is_called(name.as_str()))
-        || inventory.hosts.iter().any(|host| {
-            term.is_called(host.name.as_str()) || host.groups.iter().any(|name| term.is_called(name.as_str()))
-        })
+    names(inventory).any(|name| term.is_called(name))
+}
+
+/// What a term may name.
+fn names(inventory: &Inventory) -> impl Iterator<Item = &str> {
+    let environments = inventory.environments.keys().map(EnvironmentName::as_str);
+    let groups = inventory.groups.iter().map(GroupName::as_str);
+    environments.chain(groups).chain(inventory.hosts.iter().map(|host| host.name.as_str()))
 }
 
 fn unknown_term(inventory: &Inventory, term: &Term) -> SelectionError {
-    let mut names: BTreeSet<&str> = inventory.environments.keys().map(EnvironmentName::as_str).collect();
-    for host in &inventory.hosts {
-        names.insert(host.name.as_str());
-        names.extend(host.groups.iter().map(GroupName::as_str));
-    }
-    let near = did_you_mean(term.name(), names);
+    let near = did_you_mean(term.name(), names(inventory));
     SelectionError::Unknown { term: term.to_string(), inventory: inventory.path.clone(), near }
 }
 
@@ -135,6 +134,7 @@ identity = "IDENTITY"
 environment = "dev"
 [groups.line]
 environment = "prod"
+[groups.empty]
 [[hosts]]
 name = "web-1"
 address = "192.0.2.1"
@@ -174,6 +174,7 @@ groups = ["line"]
             (&["!line"], &["web-1"]),
             (&["web-?", "!web-2"], &["web-1"]),
             (&["l*"], &["web-2", "press"]),
+            (&["!empty"], &["web-1", "web-2", "press"]),
         ] {
             assert_eq!(select(terms, None).unwrap(), expected, "{terms:?}");
         }

@@ -244,3 +244,45 @@ connection = "telnet"
            |              ^^^^^^^^
     "#);
 }
+
+#[test]
+fn sites_with_the_same_private_addresses_differ_by_the_way_there() {
+    let site = |name: &str, jump: &str| {
+        format!("[[hosts]]\nname = \"{name}\"\naddress = \"192.168.1.11\"\njump = \"{jump}\"\n")
+    };
+    let room = Room::new();
+    assert_eq!(room.read(&with(&(site("a", "gate-a") + &site("b", "gate-b")))).hosts.len(), 2);
+    let twice = room.problems(&with(&(site("a", "gate-a") + &site("b", "gate-a"))));
+    assert!(twice.contains("host `b` has the address of `a`"), "{twice}");
+}
+
+#[test]
+fn a_group_in_a_group_makes_no_host_of_its_name() {
+    let text =
+        with("[groups.all]\nhosts = [\"web\", \"one\"]\n[groups.web]\nhosts = [\"two\"]\n[groups.empty]\n");
+    assert_snapshot!(Room::new().problems(&text), @r#"
+    hosts.toml:8:10: error: `web` is a group, and no host
+         8 | hosts = ["web", "one"]
+           |          ^^^^^
+      hint: list the hosts of `web`; groups have no groups
+    "#);
+    let named = with("[groups.web]\nhosts = [\"web\"]\n[[hosts]]\nname = \"web\"\n");
+    assert_eq!(Room::new().read(&named).hosts.len(), 1, "an entry of that name is a host");
+}
+
+#[test]
+fn a_host_that_only_leads_to_others_needs_no_environment_but_others() {
+    let room = Room::new();
+    let environments = "[environments.a]\nregion = \"eu-west-1\"\nrole = \"r\"\n[environments.b]\nregion = \"eu-west-1\"\nrole = \"r\"\n";
+    let gate = "[[hosts]]\nname = \"gate\"\nenrol = false\n";
+    let web = "[[hosts]]\nname = \"web\"\nenvironment = \"b\"\njump = \"gate\"\n";
+    let inventory = room.read(&format!("{environments}{gate}{web}"));
+    let names = |hosts: &[std::sync::Arc<crate::inventory::HostSpec>]| {
+        hosts.iter().map(|host| (host.name.to_string(), host.position)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&inventory.hosts), [("web".to_owned(), 1)]);
+    assert_eq!(names(&inventory.gates), [("gate".to_owned(), 1)], "and takes nobody's place");
+    assert!(inventory.to_text().contains("gate"));
+    let alone = room.problems(&format!("{environments}{gate}"));
+    assert!(alone.contains("no host is to be enrolled"), "{alone}");
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Inventory, Room};
+use crate::inventory::HostSpec;
 
 /// Every setting that an inventory has, somewhere.
 const EVERYTHING: &str = r#"
@@ -57,6 +58,14 @@ environment = "prod"
 host_key = "SHA256:uNiVztksCsDhcc0u9e8BrjJUCoWDLRBMwoAtyGlqB+o"
 tags = { Site = "edge" }
 limits = { connect = "90s", command = "1h", host = "1d" }
+jump = ["gate", "root@[fd00::7]:2200"]
+[[hosts]]
+name = "gate"
+address = "gate.example.com"
+port = 2022
+user = "jump"
+enrol = false
+jump = "r-2"
 [[hosts]]
 name = "r-2"
 address = "10.0.0.2"
@@ -97,6 +106,26 @@ fn it_is_read_back_as_the_same_hosts_whichever_they_are() {
         let again = again.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         assert_eq!(again.hosts.len(), names.len(), "{text}");
         assert_eq!(of(&again, names), of(&inventory, names), "{text}");
+    }
+}
+
+#[test]
+fn what_leads_to_a_host_comes_along_without_being_enrolled() {
+    let room = Room::new();
+    let inventory = room.read(EVERYTHING);
+    let text = excerpt(&inventory, &["six"]);
+    let again = Inventory::parse(&text, "failed.toml".as_ref(), &room.base())
+        .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    let ways: Vec<_> = again.gates.iter().map(|gate| gate.name.as_str()).collect();
+    assert_eq!(ways, ["gate", "r-2"], "{text}");
+    for gate in &again.gates {
+        let mut all = inventory.hosts.iter().chain(&inventory.gates);
+        let before = all.find(|host| host.name == gate.name).unwrap();
+        let place = |host: &HostSpec| {
+            let HostSpec { address, port, user, identities, jump, host_key, known_hosts, .. } = host.clone();
+            (address, port, user, identities, jump, host_key, known_hosts)
+        };
+        assert_eq!(place(gate), place(before), "{text}");
     }
 }
 
