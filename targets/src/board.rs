@@ -137,6 +137,12 @@ pub const BOARDS: [Board; 5] = [
 ];
 
 impl Board {
+    /// Whether its clock goes by the instructions that it executes: behind ours, when there are more than the emulation manages.
+    #[must_use]
+    pub fn counts_instructions(&self) -> bool {
+        self.more.contains(&"-icount")
+    }
+
     /// The board of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -17,6 +17,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use secrecy::ExposeSecret as _;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 use crate::kinds::Kind;
 use crate::lab::inventory::{self, Host, Urls};
@@ -49,6 +50,8 @@ pub struct Bench {
     seed: u64,
     runs: u32,
     undisturbed: Option<Duration>,
+    /// Ended with the bench.
+    _timekeeper: JoinSet<()>,
 }
 
 impl Bench {

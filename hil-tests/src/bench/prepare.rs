@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use images::{Image, Recipe};
+use tokio::task::JoinSet;
 
 use super::{Bench, Record};
 use crate::kinds::Kind;
 use crate::lab::{Paths, Programs, endpoint, guests};
 use crate::machine::board::{Board, BoardFile};
 use crate::machine::qemu::{FRESH, Template};
-use crate::machine::{Ability, Machine, set_clock, wait_for_ssh, wait_until_booted};
+use crate::machine::{Ability, Machine, keep_time, wait_for_ssh, wait_until_booted};
 use crate::narration::Narration;
 use crate::own_image::OwnImage;
 use crate::scenarios::{Scenario, Start};
@@ -87,6 +88,10 @@ impl Bench {
         if !packages.exists() {
             std::os::unix::fs::symlink(&stock.packages, &packages).context("can't link the packages")?;
         }
+        let mut timekeeper = JoinSet::new();
+        if machine.clock_falls_behind() {
+            timekeeper.spawn(keep_time(machine.login("root")));
+        }
         let record = Record::new(directory.join("record")).context("can't make a record")?;
         Ok(Self {
             kind,
@@ -101,6 +106,7 @@ impl Bench {
             seed: 0,
             runs: 0,
             undisturbed: None,
+            _timekeeper: timekeeper,
         })
     }
 
@@ -175,8 +181,6 @@ impl Bench {
             self.machine.power_on().await?;
             wait_for_ssh(self.machine(), BOOT_LIMIT).await?;
             wait_until_booted(self.machine(), BOOT_LIMIT).await?;
-            // An emulated Pi's clock counts instructions, and on a busy computer it falls behind.
-            set_clock(self.machine()).await?;
         }
         self.fresh_endpoint().await
     }

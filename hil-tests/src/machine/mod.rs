@@ -22,6 +22,10 @@ use crate::wait::Deadline;
 /// One attempt to log in; the next may find sshd less busy.
 const LOGIN_LIMIT: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(200);
+/// Less than a shared connection outlives its last command, and far less than the skew that AWS allows.
+const TICK: Duration = Duration::from_secs(10);
+/// Past it the shared connection is ended, under whoever uses it.
+const TICK_LIMIT: Duration = Duration::from_mins(5);
 
 /// What not every machine can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +83,11 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// The address of this computer on which the machine's connections arrive.
     fn controller_address(&self) -> IpAddr {
         LOOPBACK
+    }
+
+    /// Its clock falls behind while it works, and nothing in it mends that.
+    fn clock_falls_behind(&self) -> bool {
+        false
     }
 
     /// Is it on, as far as can be told from outside?
@@ -177,11 +186,30 @@ pub async fn set_clock(machine: &dyn Machine) -> Result<(), MachineError> {
     set_clock_to(machine, now).await
 }
 
+/// Sets a machine's clock again and again, as NTP would, by the connection that its commands share, while there is one.
+pub async fn keep_time(login: Ssh) {
+    let login = login.with_limit(TICK_LIMIT);
+    loop {
+        tokio::time::sleep(TICK).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if login.is_shared() {
+            // The next one will do; a machine that does not answer is noticed by whoever wants something of it.
+            let _ = login.run(&["date", "--utc", "--set", &seconds(now)]).await;
+        }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("@{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
 /// Sets the machine's clock to a time since 1970 began.
 pub async fn set_clock_to(machine: &dyn Machine, time: Duration) -> Result<(), MachineError> {
-    let time = format!("@{}.{:03}", time.as_secs(), time.subsec_millis());
     let login = machine.login("root").with_limit(LOGIN_LIMIT);
-    login.run(&["date", "--utc", "--set", &time]).await.map_err(|source| ssh_error(machine, source))?;
+    login
+        .run(&["date", "--utc", "--set", &seconds(time)])
+        .await
+        .map_err(|source| ssh_error(machine, source))?;
     Ok(())
 }
 

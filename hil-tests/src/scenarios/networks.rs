@@ -1,9 +1,10 @@
 //! Networks and services that come and go.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::trouble::assert_converges;
@@ -11,11 +12,16 @@ use crate::bench::{Bench, HOST};
 
 /// Short enough for a test, long enough for an emulated host that is busy.
 const COMMAND_LIMIT: &str = "limits.command = \"90s\"";
+/// A lost connection is noticed after 15 s instead of a minute.
+const WATCHFUL: &str = "Host *\n    ServerAliveInterval 5\n    ServerAliveCountMax 2\n";
 /// How fast the package travels where the network is to die on the way.
 const UPLOAD_BYTES_PER_SECOND: u32 = 300_000;
 
-/// The inventory with a limit for commands that a lost connection reaches soon.
+/// The inventory with a limit for commands that a lost connection reaches soon, and an SSH configuration that notices it.
 fn impatient(bench: &Bench) -> Result<PathBuf> {
+    let directory = bench.home().join(".ssh");
+    fs::create_dir_all(&directory).context("can't make a directory for the SSH configuration")?;
+    fs::write(directory.join("config"), WATCHFUL).context("can't write the SSH configuration")?;
     bench.changed_inventory(|text| text.replace("[defaults]", &format!("[defaults]\n{COMMAND_LIMIT}")))
 }
 

@@ -258,6 +258,10 @@ impl Machine for Qemu {
         HOST_SEEN_FROM_INSIDE
     }
 
+    fn clock_falls_behind(&self) -> bool {
+        self.board().is_ok_and(Board::counts_instructions)
+    }
+
     fn is_on(&self) -> bool {
         self.pid().is_some()
     }
