@@ -60,14 +60,17 @@ is_there() {
     esac
 }
 
-missing=
-for need in $needs; do
-    is_there "${need%%:*}" || missing="$missing ${need#*:}"
-done
-# A C library to link with has no command of its own.
-[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
-# Nor has the part of Python that makes environments complete with pip.
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+look_for_missing() {
+    missing=
+    for need in $needs; do
+        is_there "${need%%:*}" || missing="$missing ${need#*:}"
+    done
+    # A C library to link with has no command of its own.
+    [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+    # Nor has the part of Python that makes environments complete with pip.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+}
+look_for_missing
 
 if [ "${1-}" != --static ] && ! command -v cargo >/dev/null 2>&1; then
     echo "error: there is no cargo; install a Rust toolchain of at least the rust-version in Cargo.toml (https://rustup.rs)" >&2
@@ -94,3 +97,11 @@ case $missing in
 *openssh-server*) echo "openssh-server is for the tests; Debian also starts it, on port 22" >&2 ;;
 esac
 step "installing$missing" install
+# apt may have removed what was there: a qemu-utils of backports makes way for the release's qemu-system.
+look_for_missing
+[ -z "$missing" ] || step "installing$missing, which made way for the others" install
+look_for_missing
+if [ -n "$missing" ]; then
+    echo "error: apt-get has installed them, but these are still missing:$missing" >&2
+    exit 1
+fi
