@@ -17,6 +17,9 @@ ended_badly() {
     exit 1
 }
 
+# What the login shell's start-up files printed may have had no end; a step's output ends before the next step begins.
+echo
+
 # Before the lock and while signals still count: a connection that hangs in the middle of it keeps nobody out.
 came=
 case $4 in

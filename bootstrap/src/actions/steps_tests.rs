@@ -86,10 +86,13 @@ impl Stage {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // Start-up files of the login shell may say something, and not end the line.
+        let script = format!("printf Welcome!\n{script}");
         child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(text).unwrap())
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let said = text.strip_prefix("Welcome!\n").unwrap_or_else(|| panic!("swallowed: {text}"));
+        (output.status.code(), said.to_owned())
     }
 
     /// How the programs were called, one a line, with the stage's own path taken out.

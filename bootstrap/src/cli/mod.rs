@@ -6,6 +6,7 @@ mod activations;
 mod facts;
 mod history;
 mod inventory;
+mod open_files;
 mod places;
 mod report;
 mod run;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         version::run(&cli.version);
         return ExitCode::SUCCESS;
     }
+    open_files::allow();
     let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(dispatch(cli));
         // A blocked reader of stdin or a slow name lookup must not keep a finished program alive.

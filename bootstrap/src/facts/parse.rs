@@ -12,6 +12,9 @@ use targets::{
 use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault};
 use crate::ssm::ManagedNodeId;
 
+/// As much of what a host says instead of facts as tells what it is.
+const LONGEST_QUOTE: usize = 200;
+
 /// An answer that is no set of facts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FactsError {
@@ -20,6 +23,12 @@ pub enum FactsError {
     CutOff {
         /// How many came.
         lines: usize,
+    },
+    /// It does not say what it says first: what came was not the probe's.
+    #[error("the answer is not the probe's{}", said.as_ref().map(|said| format!("; the host says `{said}`")).unwrap_or_default())]
+    NotTheProbes {
+        /// The first line that is not the probe's either.
+        said: Option<String>,
     },
     /// A value that cannot be.
     #[error("`{key}` is `{value}`")]
@@ -35,7 +44,7 @@ impl FactsError {
     /// What the operator can do.
     pub fn hint(&self) -> String {
         match self {
-            Self::CutOff { .. } => {
+            Self::CutOff { .. } | Self::NotTheProbes { .. } => {
                 "does the login shell start `sh`? A forced command or a restricted shell cannot be used"
                     .to_owned()
             }
@@ -104,13 +113,20 @@ impl<'a> Answer<'a> {
 
 pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
     let answer = Answer::read(text);
-    if answer.get("end") != Some("yes") {
+    let ended = answer.get("end") == Some("yes");
+    if answer.get("root").is_none()
+        && let said = foreign(text)
+        && (ended || said.is_some())
+    {
+        return Err(FactsError::NotTheProbes { said });
+    }
+    if !ended {
         return Err(FactsError::CutOff { lines: text.lines().count() });
     }
     let service = service(&answer)?;
     let clock: i64 = answer.number("clock")?.unwrap_or_else(|| now.as_second());
     Ok(Facts {
-        root: root(&answer),
+        root: root(&answer)?,
         held_by: answer.values.get("held").map(|holder| holder_of(holder)),
         os: OsRelease::parse(answer.text("os")),
         kernel_machine: answer.get("kernel.machine").unwrap_or("unknown").to_owned(),
@@ -146,16 +162,27 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
     })
 }
 
-fn root(answer: &Answer<'_>) -> Root {
+fn root(answer: &Answer<'_>) -> Result<Root, FactsError> {
     let words = || answer.get("root.refusal").unwrap_or("no reason given").to_owned();
-    match answer.get("root") {
+    Ok(match answer.get("root") {
         Some("yes") => Root::Yes,
         Some("missing") => Root::Missing { other: answer.get("root.other").map(str::to_owned) },
         Some("refused") => Root::Refused(words()),
         Some("password") => Root::NeedsPassword(words()),
         Some("wrong-password") => Root::WrongPassword(words()),
-        _ => Root::NotRoot,
-    }
+        Some("no") => Root::NotRoot,
+        other => {
+            return Err(FactsError::Value { key: "root", value: other.unwrap_or_default().to_owned() });
+        }
+    })
+}
+
+/// The first line that none of the probe's would look like.
+fn foreign(text: &str) -> Option<String> {
+    let is_key = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '-' | '_');
+    let is_ours = |line: &str| line.trim_start_matches(is_key).starts_with(['=', '|']);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !is_ours(line))?;
+    Some(line.chars().filter(|c| !c.is_control()).take(LONGEST_QUOTE).collect())
 }
 
 /// Versions before the lock had words left its file empty.
@@ -234,6 +261,31 @@ mod tests {
     fn an_answer_without_its_last_line_is_cut_off() {
         let cut = FRESH.replace("end=yes\n", "");
         assert_eq!(parsed(&cut), Err(FactsError::CutOff { lines: 16 }));
+    }
+
+    #[test]
+    fn an_answer_that_does_not_say_whether_it_is_roots_is_not_the_probes() {
+        let swallowed = FRESH.replace("root=yes\n", "Welcome to lab-7!root=yes\n");
+        let said = Some("Welcome to lab-7!root=yes".to_owned());
+        assert_eq!(parsed(&swallowed), Err(FactsError::NotTheProbes { said }));
+        let refused = parsed("This account is currently not available.\n");
+        let said = Some("This account is currently not available.".to_owned());
+        assert_eq!(refused, Err(FactsError::NotTheProbes { said }));
+        assert_eq!(parsed(""), Err(FactsError::CutOff { lines: 0 }));
+        let silent = FRESH.replace("root=yes\n", "");
+        assert_eq!(parsed(&silent), Err(FactsError::NotTheProbes { said: None }));
+        let other = parsed(&FRESH.replace("root=yes", "root=maybe"));
+        assert_eq!(other, Err(FactsError::Value { key: "root", value: "maybe".to_owned() }));
+        assert_eq!(parsed(&FRESH.replace("root=yes", "root=no")).unwrap().root, Root::NotRoot);
+    }
+
+    #[test]
+    fn what_a_start_up_file_printed_without_a_line_end_swallows_nothing() {
+        let program = format!("printf noise\nset -- none a b c 0\n{}", super::super::PROBE.text);
+        let output = std::process::Command::new("sh").args(["-c", &program]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.starts_with("noise\nroot="), "{}", text.lines().next().unwrap_or_default());
+        Facts::parse(&text, Timestamp::now()).unwrap();
     }
 
     #[test]

@@ -24,6 +24,8 @@ as_root() {
     esac
 }
 
+# What the login shell's start-up files printed may have had no end.
+echo
 if [ "$(id -u)" = 0 ]; then
     echo root=yes
 elif [ "$1" = none ]; then

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    account,
     problems::Findings,
     spans::{At, Strings},
     terms,
@@ -31,7 +32,7 @@ impl Base {
         Self {
             directory: directory.unwrap_or(Path::new(".")).to_owned(),
             home: std::env::home_dir(),
-            user: operator(),
+            user: account::operator(),
         }
     }
 
@@ -136,12 +137,6 @@ impl Unusable {
             Self::Unreadable(error) => format!("can't be read: {error}"),
         }
     }
-}
-
-/// The operator's name; only for messages and for nodes' names.
-pub fn operator() -> String {
-    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "this user".to_owned())
 }
 
 fn open(path: &Path) -> Result<(), Unusable> {

@@ -7,6 +7,7 @@
 //! schema comes from (`raw`), given meaning (`settings`, `environments`, `roster`, `routes`, `hosts`), and then a `model`. Each
 //! step reports all that it finds and hands on the rest.
 
+mod account;
 mod addresses;
 mod aws;
 mod environments;
@@ -36,8 +37,9 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+pub use account::{login_name, operator};
 pub use excerpt::NotUtf8;
-pub use files::{Base, operator};
+pub use files::Base;
 pub use model::*;
 pub use network::{Delivery, Proxy};
 pub(crate) use problems::did_you_mean;

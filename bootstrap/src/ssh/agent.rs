@@ -13,6 +13,7 @@ use russh::{
     keys::{
         Error, HashAlg,
         agent::{AgentIdentity, AgentSessionBinding, client::AgentClient},
+        ssh_key::public::KeyData,
     },
 };
 use tokio::{net::UnixStream, time::timeout};
@@ -65,6 +66,17 @@ impl Agents {
     /// What an agent holds, in its order.
     pub(super) fn held(&self, socket: &Path) -> &[AgentIdentity] {
         self.held.get(socket).map_or(&[], Vec::as_slice)
+    }
+
+    /// An agent's own word for a plain key that it holds.
+    pub(super) fn find<'a>(
+        &'a self,
+        socket: Option<&'a Path>,
+        key: &KeyData,
+    ) -> Option<(&'a Path, &'a AgentIdentity)> {
+        let socket = socket?;
+        let is_it = |held: &&AgentIdentity| matches!(held, AgentIdentity::PublicKey { key: own, .. } if own.key_data() == key);
+        self.held(socket).iter().find(is_it).map(|held| (socket, held))
     }
 }
 

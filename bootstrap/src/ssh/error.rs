@@ -144,6 +144,14 @@ pub enum ConnectError {
         /// What the network said.
         source: io::Error,
     },
+    /// This machine has as many files open as it may, and a connection is one.
+    #[error("{peer} was not called: too many files are open on this machine")]
+    OpenFiles {
+        /// Whom we wanted to call.
+        peer: Peer,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No answer.
     #[error("{peer}: the {phase} took longer than {limit:?}")]
     TimedOut {
@@ -281,6 +289,26 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// A name for which no address was found.
+    pub(super) fn unresolved(peer: &Peer, source: io::Error) -> Self {
+        let peer = peer.clone();
+        if is_out_of_files(&source) {
+            Self::OpenFiles { peer, source }
+        } else {
+            Self::Unresolved { peer, source }
+        }
+    }
+
+    /// Addresses of which none could be connected to; `source` is what the first of them failed by.
+    pub(super) fn unconnected(peer: &Peer, source: io::Error) -> Self {
+        let peer = peer.clone();
+        match source.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused { peer },
+            _ if is_out_of_files(&source) => Self::OpenFiles { peer, source },
+            _ => Self::Unreachable { peer, source },
+        }
+    }
+
     /// A word for reports and statistics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -294,6 +322,7 @@ impl ConnectError {
             Self::Unresolved { .. } => "unresolved",
             Self::Refused { .. } => "refused",
             Self::Unreachable { .. } => "unreachable",
+            Self::OpenFiles { .. } => "open-files",
             Self::TimedOut { .. } => "timed-out",
             Self::NotSsh { .. } => "not-ssh",
             Self::NoCommonAlgorithm { .. } => "no-common-algorithm",
@@ -319,6 +348,7 @@ impl ConnectError {
             | Self::Unresolved { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }
+            | Self::OpenFiles { .. }
             | Self::NotSsh { .. } => true,
             Self::TimedOut { phase, .. } | Self::Closed { phase, .. } => *phase != Phase::Authentication,
             _ => false,
@@ -332,7 +362,10 @@ impl ConnectError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::OpenFiles { .. }
+            | Self::TimedOut { .. } => true,
             Self::Closed { phase, .. } => *phase != Phase::Authentication,
             Self::Behind { why, .. } => matches!(why, Detour::Unreached | Detour::Exhausted | Detour::Lost),
             Self::Jump { source, .. } => source.may_pass(),
@@ -346,9 +379,38 @@ impl ConnectError {
     }
 }
 
+/// EMFILE of this process, ENFILE of the whole machine.
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 fn list<T: fmt::Display>(items: &[T]) -> String {
     if items.is_empty() {
         return "nothing".to_owned();
     }
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_out_of_files_is_told_apart_from_a_network_without_a_way() {
+        let peer = Peer { address: "a.example".to_owned(), port: 22 };
+        let error = |code: rustix::io::Errno| io::Error::from(code);
+        for code in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
+            for error in
+                [ConnectError::unconnected(&peer, error(code)), ConnectError::unresolved(&peer, error(code))]
+            {
+                assert_eq!(error.kind(), "open-files");
+                assert!(error.hint().contains("ulimit -n") && error.hint().contains("--concurrency"));
+                assert!(error.may_pass() && error.never_connected());
+            }
+        }
+        let unreachable = ConnectError::unconnected(&peer, error(rustix::io::Errno::NETUNREACH));
+        assert_eq!(unreachable.kind(), "unreachable");
+        assert_eq!(ConnectError::unconnected(&peer, error(rustix::io::Errno::CONNREFUSED)).kind(), "refused");
+    }
 }

@@ -24,6 +24,11 @@ impl ConnectError {
                 format!("see that sshd runs there and listens on port {}, or set `port`", peer.port)
             }
             Self::Unreachable { .. } => "check the route to the host: VPN, gateway, is it switched on?".to_owned(),
+            Self::OpenFiles { .. } => {
+                "raise the limit of open files before bootstrap is started (`ulimit -n`, `LimitNOFILE=` of a unit; for the whole \
+                 machine `sysctl fs.file-max`), or lower `--concurrency`"
+                    .to_owned()
+            }
             Self::TimedOut { phase: Phase::Connect, .. } => {
                 "is the host switched on? A firewall that drops packets looks the same".to_owned()
             }

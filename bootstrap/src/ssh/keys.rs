@@ -143,12 +143,15 @@ fn usable(file: &Path, key: PrivateKey) -> Result<PrivateKey, KeyError> {
 fn encrypted(file: &Path, text: SecretString) -> Sealed {
     // OpenSSH's own format has the public half in the clear; for others, `ssh-keygen` leaves it beside them.
     let inside = PrivateKey::from_openssh(text.expose_secret()).ok().map(|key| key.public_key().clone());
-    let public = inside.or_else(|| {
-        let mut beside = file.as_os_str().to_owned();
-        beside.push(".pub");
-        public_half(&fs::read_to_string(beside).ok()?)
-    });
-    Sealed::Encrypted { text, public: public.map(Box::new) }
+    let public = inside.map(Box::new).or_else(|| public_beside(file));
+    Sealed::Encrypted { text, public }
+}
+
+/// The public half that `ssh-keygen` leaves beside a private key, which need not be there itself.
+pub(super) fn public_beside(file: &Path) -> Option<Box<PublicKey>> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".pub");
+    public_half(&fs::read_to_string(beside).ok()?).map(Box::new)
 }
 
 fn public_half(text: &str) -> Option<PublicKey> {

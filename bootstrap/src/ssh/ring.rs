@@ -2,13 +2,14 @@
 //! certificates; and what agents hold. What of it is shown to a host, and in which order, is decided here.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use russh::keys::{Certificate, PrivateKey, PublicKey, agent::AgentIdentity, ssh_key::public::KeyData};
+use russh::keys::{Certificate, PrivateKey, PublicKey, agent::AgentIdentity};
 
 use super::{
     agent::Agents,
@@ -33,6 +34,36 @@ enum FileKey {
     Private(Arc<PrivateKey>),
     /// It only names a key; an agent has to sign.
     Public(Box<PublicKey>),
+}
+
+/// A key file, and who wants it.
+struct Wanted<'a> {
+    file: &'a Path,
+    /// Whether the inventory names it for one of them.
+    must: bool,
+    /// The agents that they have.
+    agents: BTreeSet<Option<&'a Path>>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Each file once, in the order in which they are named.
+    fn by(logins: &'a Logins) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let mut places: HashMap<&Path, usize> = HashMap::new();
+        for keys in logins.each().map(|login| &login.keys) {
+            for file in keys.files.iter().map(PathBuf::as_path) {
+                let place = *places.entry(file).or_insert(all.len());
+                if place == all.len() {
+                    all.push(Self { file, must: false, agents: BTreeSet::new() });
+                }
+                if let Some(wanted) = all.get_mut(place) {
+                    wanted.must |= keys.origin == Origin::Inventory;
+                    wanted.agents.insert(keys.agent.as_deref());
+                }
+            }
+        }
+        all
+    }
 }
 
 impl FileKey {
@@ -76,7 +107,7 @@ impl std::fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// Loads every file of the logins once; `passphrases` is asked for those that are encrypted and that no agent holds. A
+    /// Loads every file of the logins once; `passphrases` is asked for those that are encrypted and that not every agent holds. A
     /// file that the inventory does not name and that is of no use is said and left out.
     pub fn gather(
         logins: &Logins,
@@ -84,20 +115,10 @@ impl KeyRing {
         passphrases: &mut dyn PassphraseSource,
     ) -> Result<Self, KeyError> {
         let mut ring = Self { warnings: agents.troubles().to_vec(), agents, ..Self::default() };
-        let mut seen: HashMap<&Path, Origin> = HashMap::new();
+        for wanted in Wanted::by(logins) {
+            ring.add(&wanted, passphrases)?;
+        }
         for login in logins.each() {
-            for file in &login.keys.files {
-                // Who insists on a file is heard, whoever else names it.
-                match seen.get(file.as_path()) {
-                    Some(Origin::Inventory) => continue,
-                    Some(_) if login.keys.origin != Origin::Inventory => continue,
-                    _ => {}
-                }
-                seen.insert(file, login.keys.origin);
-                if !ring.files.contains_key(file) {
-                    ring.add(file, login, passphrases)?;
-                }
-            }
             for file in &login.keys.certificates {
                 ring.add_certificate(file);
             }
@@ -120,23 +141,16 @@ impl KeyRing {
         }
     }
 
-    fn add(
-        &mut self,
-        file: &Path,
-        login: &Login,
-        passphrases: &mut dyn PassphraseSource,
-    ) -> Result<(), KeyError> {
-        let must = login.keys.origin == Origin::Inventory;
-        if !must && !file.exists() {
-            return Ok(());
-        }
-        match self.open(file, login, passphrases) {
+    fn add(&mut self, wanted: &Wanted<'_>, passphrases: &mut dyn PassphraseSource) -> Result<(), KeyError> {
+        let Wanted { file, must, .. } = *wanted;
+        match self.open(wanted, passphrases) {
             Ok(key) => {
                 self.files.insert(file.to_owned(), key);
                 self.add_certificate(&beside(file));
                 Ok(())
             }
             Err(error) if must => Err(error),
+            Err(KeyError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => {
                 self.warnings.push(format!("{}; it is not used ({})", with_sources(&error), error.hint()));
                 Ok(())
@@ -144,23 +158,44 @@ impl KeyRing {
         }
     }
 
+    /// What of a file is of use to those who want it: it is decrypted if one of them has no agent that holds it.
     fn open(
-        &self,
-        file: &Path,
-        login: &Login,
+        &mut self,
+        wanted: &Wanted<'_>,
         passphrases: &mut dyn PassphraseSource,
     ) -> Result<FileKey, KeyError> {
-        let is_held = |key: &PublicKey| self.held(login, key.key_data()).is_some();
-        match keys::read(file)? {
-            Sealed::Open(key) => Ok(FileKey::Private(Arc::new(*key))),
-            // As with `ssh`, the public half tells the agent which key is meant.
-            Sealed::Public(key) | Sealed::Encrypted { public: Some(key), .. } if is_held(&key) => {
+        let Wanted { file, agents, .. } = wanted;
+        let held =
+            |agent: &Option<&Path>, key: &PublicKey| self.agents.find(*agent, key.key_data()).is_some();
+        let is_held = |key: &PublicKey| agents.iter().any(|agent| held(agent, key));
+        // As with `ssh`, the public half tells an agent which key is meant.
+        let named =
+            |public: Option<Box<PublicKey>>| Some(FileKey::Public(public.filter(|key| is_held(key))?));
+        match keys::read(file) {
+            Ok(Sealed::Open(key)) => Ok(FileKey::Private(Arc::new(*key))),
+            Ok(Sealed::Public(key)) => {
+                named(Some(key)).ok_or_else(|| KeyError::PublicKey { file: file.to_path_buf() })
+            }
+            Ok(Sealed::Encrypted { public: Some(key), .. })
+                if agents.iter().all(|agent| held(agent, &key)) =>
+            {
                 Ok(FileKey::Public(key))
             }
-            Sealed::Public(_) => Err(KeyError::PublicKey { file: file.into() }),
-            Sealed::Encrypted { text, .. } => {
-                keys::decrypt(file, &text, passphrases).map(|key| FileKey::Private(Arc::new(key)))
-            }
+            Ok(Sealed::Encrypted { text, public }) => match keys::decrypt(file, &text, passphrases) {
+                Ok(key) => Ok(FileKey::Private(Arc::new(key))),
+                Err(error) if wanted.must => Err(error),
+                Err(error) => match named(public) {
+                    Some(key) => {
+                        let why = with_sources(&error);
+                        self.warnings
+                            .push(format!("{why}; it is used where an agent holds it ({})", error.hint()));
+                        Ok(key)
+                    }
+                    None => Err(error),
+                },
+            },
+            // Not there, or in a form that only the agent knows.
+            Err(error) => named(keys::public_beside(file)).ok_or(error),
         }
     }
 
@@ -191,26 +226,27 @@ impl KeyRing {
         }
     }
 
-    /// The agent's own word for a plain key that it holds.
-    fn held<'a>(&'a self, login: &'a Login, key: &KeyData) -> Option<(&'a Path, &'a AgentIdentity)> {
-        let socket = login.keys.agent.as_deref()?;
-        let is_it = |held: &&AgentIdentity| matches!(held, AgentIdentity::PublicKey { key: own, .. } if own.key_data() == key);
-        self.agents.held(socket).iter().find(is_it).map(|held| (socket, held))
-    }
-
     /// What is shown to a host, in order: the files that somebody named, each with its certificates before it; what else an
     /// agent holds; and keys by habit, those in the agent first. `ssh` shows the agent's other keys before files that the
     /// agent does not hold; here, the keys that were named come before a server loses its patience.
     pub(super) fn proofs(&self, login: &Login) -> Vec<Proof> {
         let wish = &login.keys;
+        let agent = wish.agent.as_deref();
         let files = || wish.files.iter().filter_map(|file| Some((file, self.files.get(file)?)));
         let mut proofs = Proofs::default();
         for (file, key) in files() {
-            if wish.origin != Origin::Habit || self.held(login, key.public().key_data()).is_some() {
+            if wish.origin != Origin::Habit || self.agents.find(agent, key.public().key_data()).is_some() {
                 self.add_file(login, file, key, &mut proofs);
             }
         }
-        if let Some(socket) = wish.agent.as_deref().filter(|_| !wish.only) {
+        // A certificate whose key is in the agent alone.
+        for certificate in wish.certificates.iter().filter_map(|file| self.certificates.get(file)) {
+            if let Some((socket, held)) = self.agents.find(agent, certificate.public_key()) {
+                let signing = Signing::Agent(socket.to_owned(), Box::new(held.clone()));
+                proofs.add(held.public_key().into_owned(), Some(Arc::clone(certificate)), signing);
+            }
+        }
+        if let Some(socket) = agent.filter(|_| !wish.only) {
             for held in self.agents.held(socket) {
                 proofs.add_held(socket, held);
             }
@@ -223,14 +259,15 @@ impl KeyRing {
 
     fn add_file(&self, login: &Login, file: &Path, key: &FileKey, proofs: &mut Proofs) {
         let public = key.public();
+        let agent = login.keys.agent.as_deref();
         // An agent that holds a certificate for the key holds the key: it needs no file for it.
-        if let Some(socket) = login.keys.agent.as_deref() {
+        if let Some(socket) = agent {
             let certified = self.agents.held(socket).iter().filter(|held| {
                 matches!(held, AgentIdentity::Certificate { certificate, .. } if certificate.public_key() == public.key_data())
             });
             certified.for_each(|held| proofs.add_held(socket, held));
         }
-        let signing = match (self.held(login, public.key_data()), key) {
+        let signing = match (self.agents.find(agent, public.key_data()), key) {
             (Some((socket, held)), _) => Signing::Agent(socket.to_owned(), Box::new(held.clone())),
             (None, FileKey::Private(key)) => Signing::Ourselves(Arc::clone(key)),
             (None, FileKey::Public(_)) => return,

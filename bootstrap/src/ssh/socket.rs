@@ -60,7 +60,7 @@ pub(super) async fn open(
 }
 
 async fn open_once(peer: &Peer, family: AddressFamily) -> Result<TcpStream, ConnectError> {
-    let unresolved = |source| ConnectError::Unresolved { peer: peer.clone(), source };
+    let unresolved = |source| ConnectError::unresolved(peer, source);
     let addresses = lookup_host((peer.address.as_str(), peer.port)).await.map_err(unresolved)?;
     let is_wanted = |address: &SocketAddr| match family {
         AddressFamily::Any => true,
@@ -85,11 +85,8 @@ async fn open_once(peer: &Peer, family: AddressFamily) -> Result<TcpStream, Conn
     };
     Err(match failure {
         None => unresolved(io::Error::new(io::ErrorKind::NotFound, none)),
-        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            ConnectError::Refused { peer: peer.clone() }
-        }
         // The kernel's own patience may end before our limit does.
-        Some(source) => ConnectError::Unreachable { peer: peer.clone(), source },
+        Some(source) => ConnectError::unconnected(peer, source),
     })
 }
 

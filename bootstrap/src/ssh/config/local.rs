@@ -10,8 +10,8 @@ use crate::inventory;
 pub struct Local {
     /// The user's home directory, if there is one.
     pub home: Option<PathBuf>,
-    /// The user's name.
-    pub user: String,
+    /// The user's name, if anything tells it.
+    pub user: Option<String>,
     /// The user's number.
     pub uid: u32,
     /// The name of this machine, with its domain if it has it.
@@ -26,7 +26,7 @@ impl Local {
     pub fn here() -> Self {
         Self {
             home: std::env::home_dir(),
-            user: inventory::operator(),
+            user: inventory::login_name(),
             uid: rustix::process::getuid().as_raw(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             variables: std::env::vars_os()

@@ -101,9 +101,8 @@ impl Found<'_> {
         let user = self.user()?;
         let port = settings.port.unwrap_or(PORT).to_string();
         let uid = self.local.uid.to_string();
-        let named = self.tokens(&port, &uid);
-        let remote = ('r', user.as_deref().unwrap_or(&self.local.user));
-        let tokens: Vec<_> = named.iter().copied().chain([remote]).collect();
+        let mut tokens = self.tokens(&port, &uid);
+        tokens.extend(user.as_deref().or(self.local.user.as_deref()).map(|user| ('r', user)));
         let path = |text: &str| expand::path(text, &tokens, self.local);
         let plain = |text: &str| expand::plain_path(text, self.local);
         let identity_files = each(settings.identity_files.iter().filter(|file| !is_none(&file.value)), path)?;
@@ -139,8 +138,9 @@ impl Found<'_> {
     /// Fills in a text that takes the tokens of a way to the host: `ProxyJump`.
     pub(super) fn on_the_way(&self, text: &str, user: Option<&str>) -> Result<String, Fault> {
         let port = self.settings.port.unwrap_or(PORT).to_string();
-        let user = user.unwrap_or(&self.local.user);
-        expand::tokens(text, &[('h', &self.host), ('n', self.alias), ('p', &port), ('r', user)])
+        let mut tokens = vec![('h', self.host.as_str()), ('n', self.alias), ('p', &port)];
+        tokens.extend(user.or(self.local.user.as_deref()).map(|user| ('r', user)));
+        expand::tokens(text, &tokens)
     }
 
     fn user(&self) -> Result<Option<String>, ConfigError> {
@@ -155,22 +155,23 @@ impl Found<'_> {
         user.map(Some).map_err(|fault| fault.at(place))
     }
 
-    /// What tokens stand for, all but `%r`.
-    fn tokens<'t>(&'t self, port: &'t str, uid: &'t str) -> [(char, &'t str); 9] {
+    /// What tokens stand for, all but `%r`; of `%u`, nobody may know.
+    fn tokens<'t>(&'t self, port: &'t str, uid: &'t str) -> Vec<(char, &'t str)> {
         let local = self.local;
         let key_alias = self.settings.host_key_alias.as_deref().unwrap_or(self.alias);
         let home = local.home.as_deref().and_then(|home| home.to_str()).unwrap_or("~");
-        [
+        let mut tokens = vec![
             ('d', home),
-            ('h', &self.host),
+            ('h', self.host.as_str()),
             ('i', uid),
             ('k', key_alias),
             ('L', local.short_host()),
             ('l', &local.host),
             ('n', self.alias),
             ('p', port),
-            ('u', &local.user),
-        ]
+        ];
+        tokens.extend(local.user.as_deref().map(|user| ('u', user)));
+        tokens
     }
 
     fn agent(&self, tokens: &Tokens<'_>) -> Result<Option<IdentityAgent>, ConfigError> {

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     error::{ConfigError, Fault, Origin, Place},
-    expand::{self, Tokens},
+    expand,
     local::Local,
     pattern,
     statement::{Setting, Statement},
@@ -128,9 +128,9 @@ impl<'a> Reader<'a> {
         }
         let (home, uid) =
             (local.home.as_deref().unwrap_or(Path::new("~")).to_string_lossy(), local.uid.to_string());
-        let tokens: &Tokens<'_> =
-            &[('d', &home), ('i', &uid), ('L', local.short_host()), ('l', &local.host), ('u', &local.user)];
-        let text = expand::all(text, tokens, local)?;
+        let mut tokens = vec![('d', &*home), ('i', &uid), ('L', local.short_host()), ('l', &local.host)];
+        tokens.extend(local.user.as_deref().map(|user| ('u', user)));
+        let text = expand::all(text, &tokens, local)?;
         if text.starts_with('~') && origin == Origin::System {
             return Err(Fault::new(
                 format!("`{text}` starts at a home directory, in a file of the whole machine"),

@@ -100,11 +100,12 @@ impl Walk<'_> {
         self.wants_final_pass |= condition::wants_final_pass(conditions);
         let host = if self.final_pass { self.host.clone() } else { self.host_name()? };
         let user = self.given.user.or(self.settings.user.as_ref().map(|user| user.value.as_str()));
+        let local_user = self.local.user.as_deref().unwrap_or_default();
         let subject = Subject {
             host: &host,
             original_host: self.alias,
-            user: user.unwrap_or(&self.local.user),
-            local_user: &self.local.user,
+            user: user.unwrap_or(local_user),
+            local_user,
             tag: self.settings.tag.as_deref().unwrap_or_default(),
             final_pass: self.final_pass,
         };

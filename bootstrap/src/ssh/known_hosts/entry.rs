@@ -112,6 +112,13 @@ pub(super) fn lookup_name(host: &Peer) -> String {
     host.known_as().to_ascii_lowercase()
 }
 
+/// All names it is looked up by. A line without a port speaks for every port, as in OpenSSH, where the name with the port
+/// finds nothing.
+pub(super) fn names(host: &Peer) -> impl Iterator<Item = String> {
+    let without_port = (host.port != 22).then(|| host.address.to_ascii_lowercase());
+    [lookup_name(host)].into_iter().chain(without_port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

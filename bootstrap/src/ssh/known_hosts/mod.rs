@@ -23,7 +23,7 @@ use super::{
     error::Peer,
     fingerprint::Fingerprint,
 };
-use entry::{Entry, Marker, lookup_name};
+use entry::{Entry, Marker, lookup_name, names};
 
 /// What the files say about a host and a key.
 #[derive(Debug, PartialEq, Eq)]
@@ -183,8 +183,9 @@ impl KnownHosts {
     /// Whether an authority is known for a host: then its server is asked for a certificate.
     pub(super) fn has_authority(&self, files: &[PathBuf], host: &Peer) -> Result<bool, KnownHostsError> {
         let read = self.read(files)?;
-        let name = lookup_name(host);
-        let is_one = |entry: &Entry| entry.marker == Marker::CertAuthority && entry.covers(&name);
+        let is_one = |entry: &Entry| {
+            entry.marker == Marker::CertAuthority && names(host).any(|name| entry.covers(&name))
+        };
         Ok(listed(&read, files).any(|(_, entry)| is_one(entry)))
     }
 
@@ -196,27 +197,36 @@ impl KnownHosts {
         certificate: &Certificate,
     ) -> Result<Vouching, KnownHostsError> {
         let read = self.read(files)?;
-        let name = lookup_name(host);
-        let about = |(_, entry): &(&PathBuf, &Entry)| entry.covers(&name);
-        let is_revoked = |(_, entry): &(&PathBuf, &Entry)| {
+        let is_revoked = |entry: &Entry| {
             let revoked = [certificate.signature_key(), certificate.public_key()];
             entry.marker == Marker::Revoked && revoked.contains(&entry.key.key_data())
         };
-        let is_authority = |(_, entry): &(&PathBuf, &Entry)| {
+        let is_authority = |entry: &Entry| {
             entry.marker == Marker::CertAuthority && entry.key.key_data() == certificate.signature_key()
         };
-        let Some((file, entry)) = listed(&read, files).filter(about).find(is_authority) else {
-            return Ok(Vouching::None);
+        let find = |name: &str, is_it: &dyn Fn(&Entry) -> bool| {
+            let found = listed(&read, files).find(|(_, entry)| entry.covers(name) && is_it(entry));
+            found.map(|(file, entry)| entry.known(file))
         };
-        if let Some((file, entry)) = listed(&read, files).filter(about).find(is_revoked) {
-            return Ok(Vouching::Bad { authority: entry.known(file), why: Unvouched::Revoked });
+        for name in names(host) {
+            if let Some(authority) = find(&name, &is_revoked) {
+                return Ok(Vouching::Bad { authority, why: Unvouched::Revoked });
+            }
+            let Some(authority) = find(&name, &is_authority) else { continue };
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            // Principals are names without ports.
+            let fault = match certificate::check(certificate, &host.address.to_ascii_lowercase(), now) {
+                Ok(()) => return Ok(Vouching::Good),
+                Err(fault) => fault,
+            };
+            let key = PublicKey::from(certificate.public_key().clone());
+            return Ok(match standing(&read, files, host, &key) {
+                // A key that is known by itself needs nobody's word.
+                Standing::Known => Vouching::None,
+                _ => Vouching::Bad { authority, why: Unvouched::Fault(fault) },
+            });
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        // Principals are names without ports.
-        Ok(match certificate::check(certificate, &host.address.to_ascii_lowercase(), now) {
-            Ok(()) => Vouching::Good,
-            Err(fault) => Vouching::Bad { authority: entry.known(file), why: Unvouched::Fault(fault) },
-        })
+        Ok(Vouching::None)
     }
 
     fn read(
@@ -256,16 +266,17 @@ fn standing(
     host: &Peer,
     key: &PublicKey,
 ) -> Standing {
-    let found = standing_of_name(read, files, &lookup_name(host), key);
-    // An entry without a port speaks for every port that has no entry of its own, as in OpenSSH,
-    // but only for the key, never against it.
-    if host.port != 22 && matches!(found, Standing::Unknown { .. }) {
-        let elsewhere = standing_of_name(read, files, &host.address.to_ascii_lowercase(), key);
-        if matches!(elsewhere, Standing::Known | Standing::Revoked(_)) {
-            return elsewhere;
+    let mut authority = None;
+    for name in names(host) {
+        let found = standing_of_name(read, files, &name, key);
+        match found {
+            Standing::Unknown { authority: own } => authority = authority.or(own),
+            // Without the port, a line speaks for a key, never against one that is not revoked.
+            Standing::Changed(_) if name != lookup_name(host) => {}
+            found => return found,
         }
     }
-    found
+    Standing::Unknown { authority }
 }
 
 fn standing_of_name(

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{KeyWish, Login, Method, Origin, Pace, Trust};
+use super::{KeyWish, Login, Method, NoLogin, Origin, Pace, Trust};
 use crate::{
     inventory::{HostKeyPolicy, HostSpec},
     ssh::{
@@ -70,13 +70,15 @@ pub(super) fn login(
     inherited: &Said<'_>,
     local: &Local,
     via: Option<Arc<Login>>,
-) -> Login {
+) -> Result<Login, NoLogin> {
     let port = said.port.or(options.port).unwrap_or(PORT);
     let peer = Peer { address: options.host_name.clone(), port };
-    let user = said.user.or(options.user.as_deref()).unwrap_or(&local.user).to_owned();
+    let user = said.user.or(options.user.as_deref()).or(local.user.as_deref());
+    let nobody = || NoLogin::Nobody { alias: options.alias.clone(), uid: local.uid };
+    let user = user.ok_or_else(nobody)?.to_owned();
     let configured = options.connect_timeout.filter(|limit| !limit.is_zero());
     let alive = options.server_alive_interval.unwrap_or(ALIVE);
-    Login {
+    Ok(Login {
         alias: options.alias.clone(),
         user,
         keys: keys(said, options, inherited, local),
@@ -95,7 +97,7 @@ pub(super) fn login(
         compression: options.compression.unwrap_or(false),
         via,
         peer,
-    }
+    })
 }
 
 fn keys(said: &Said<'_>, options: &HostOptions, inherited: &Said<'_>, local: &Local) -> KeyWish {

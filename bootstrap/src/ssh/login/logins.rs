@@ -1,7 +1,10 @@
 //! The logins of a fleet, found before anything is done: so that a passphrase is asked for once, and so that jump hosts that
 //! are the same to many hosts are one.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     Login,
@@ -26,6 +29,16 @@ pub enum NoLogin {
         /// The line that says so.
         place: Place,
     },
+    /// Neither the inventory nor the SSH configuration nor this machine names a user.
+    #[error(
+        "no user is named to log in to `{alias}` as, and user number {uid} of this machine has no name either"
+    )]
+    Nobody {
+        /// The host.
+        alias: String,
+        /// Who we are.
+        uid: u32,
+    },
     /// The way to it leads through itself.
     #[error("jump hosts of the inventory go round in circles: {}", chain.join(" -> "))]
     Loop {
@@ -45,6 +58,10 @@ impl NoLogin {
                                      or set `jump` in the inventory, \"none\" for a straight way"
                     .to_owned()
             }
+            Self::Nobody { .. } => {
+                "set `user` in the inventory, `User` in the SSH configuration, or USER in the environment"
+                    .to_owned()
+            }
             Self::Loop { chain } => {
                 let first = chain.first().map_or("the jump host", String::as_str);
                 format!("give `{first}` a way of its own: `jump = \"none\"`")
@@ -56,7 +73,8 @@ impl NoLogin {
 /// How to log in to each host of a fleet.
 #[derive(Debug)]
 pub struct Logins {
-    hosts: HashMap<HostName, Result<Arc<Login>, Arc<NoLogin>>>,
+    /// In the order of their names: what is asked and said on their behalf has one.
+    hosts: BTreeMap<HostName, Result<Arc<Login>, Arc<NoLogin>>>,
     unsupported: Vec<Unsupported>,
 }
 
@@ -67,7 +85,7 @@ impl Logins {
         let by_ssh = |host: &&Arc<HostSpec>| host.connection == Connection::Ssh;
         let inventory = all.iter().filter(by_ssh).map(|host| (host.name.as_str(), host.as_ref())).collect();
         let mut search = Search { config, inventory, jumps: HashMap::new(), unsupported: Vec::new() };
-        let mut hosts = HashMap::new();
+        let mut hosts = BTreeMap::new();
         for host in chosen.iter().filter(by_ssh) {
             let found = search.host(host, &mut Vec::new()).map(Arc::new).map_err(Arc::new);
             hosts.insert(host.name.clone(), found);
@@ -127,7 +145,7 @@ impl Search<'_> {
             (None, route) => self.configured_way(route, &host.address, &said)?,
         };
         trail.pop();
-        Ok(fold::login(&said, &options, &Said::default(), self.config.local(), via))
+        fold::login(&said, &options, &Said::default(), self.config.local(), via)
     }
 
     fn ask(
@@ -157,10 +175,10 @@ impl Search<'_> {
         match route {
             Route::Direct => Ok(None),
             Route::Command(place) => Err(NoLogin::Command { alias: alias.to_owned(), place }),
-            Route::Jumps(jumps) => Ok(jumps.iter().fold(None, |via, options| {
-                let login = self.jump(options, behind, via);
-                Some(self.shared(login))
-            })),
+            Route::Jumps(jumps) => jumps.iter().try_fold(None, |via, options| {
+                let login = self.jump(options, behind, via)?;
+                Ok(Some(self.shared(login)))
+            }),
         }
     }
 
@@ -185,14 +203,19 @@ impl Search<'_> {
             } else {
                 let (options, route) = self.ask(&jump.name, jump.user.as_deref(), jump.port, index > 0)?;
                 let before = if index > 0 { via } else { self.configured_way(route, &jump.name, behind)? };
-                self.jump(&options, behind, before)
+                self.jump(&options, behind, before)?
             };
             via = Some(self.shared(login));
         }
         Ok(via)
     }
 
-    fn jump(&self, options: &HostOptions, behind: &Said<'_>, via: Option<Arc<Login>>) -> Login {
+    fn jump(
+        &self,
+        options: &HostOptions,
+        behind: &Said<'_>,
+        via: Option<Arc<Login>>,
+    ) -> Result<Login, NoLogin> {
         fold::login(&Said::default(), options, &behind.for_jump(), self.config.local(), via)
     }
 

@@ -189,3 +189,75 @@ async fn a_certificate_in_the_agent_lets_us_in() {
     host.identities = None;
     prepared(&agent.config(""), &[&host], vec![]).await.unwrap().connect(&host).await.unwrap().close().await;
 }
+
+#[tokio::test]
+async fn a_key_of_which_only_the_public_half_is_here_is_named_by_either() {
+    let (server, agent) = (Sshd::start().await, Agent::start().await);
+    load(&server, &agent, &["other", "held"]);
+    server.write("authorized_keys", &server.read("held.pub"));
+    std::fs::remove_file(server.path("held")).unwrap();
+    let mut host = spec(&server);
+    host.identities = None;
+    // What is there in a form that is not read here can be in the agent all the same.
+    server.write("foreign", "PuTTY-User-Key-File-3: ssh-ed25519\n");
+    server.write("foreign.pub", &server.read("held.pub"));
+    for name in ["held", "held.pub", "foreign"] {
+        let lines = format!("IdentitiesOnly yes\nIdentityFile {}\n", server.path(name).display());
+        let connector = prepared(&agent.config(&lines), &[&host], vec![]).await.unwrap();
+        connector.connect(&host).await.unwrap_or_else(|error| panic!("{name}: {error}")).close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_file_goes_with_a_key_that_only_the_agent_has() {
+    let (server, agent) = (Sshd::start().await, Agent::start().await);
+    load(&server, &agent, &["other", "held"]);
+    server.keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+    server.keygen(&["-q", "-s", "ca", "-I", "me", "-n", &server.user, "held.pub"]);
+    std::fs::rename(server.path("held-cert.pub"), server.path("elsewhere.pub")).unwrap();
+    server.write("authorized_keys", &format!("cert-authority {}", server.read("ca.pub")));
+    let mut host = spec(&server);
+    host.identities = None;
+    for only in ["yes", "no"] {
+        let file = server.path("elsewhere.pub");
+        let lines = format!("IdentitiesOnly {only}\nCertificateFile {}\n", file.display());
+        let connector = prepared(&agent.config(&lines), &[&host], vec![]).await.unwrap();
+        connector.connect(&host).await.unwrap().close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_key_that_the_agent_holds_for_one_host_is_decrypted_for_another() {
+    let (server, agent) = (Sshd::start().await, Agent::start().await);
+    load(&server, &agent, &["plain"]);
+    server.write("authorized_keys", &server.read("plain.pub"));
+    std::fs::copy(server.path("plain"), server.path("locked")).unwrap();
+    server.keygen(&["-q", "-p", "-P", "", "-N", "hunter22", "-f", "locked"]);
+    let locked = server.path("locked");
+    let lines = format!(
+        "Host without\nIdentityAgent none\nHost *\nIdentitiesOnly yes\nIdentityFile {}\nHostName 127.0.0.1\nHostKeyAlias lab\n",
+        locked.display()
+    );
+    server.write("known_hosts", &format!("lab {}", server.read("host_ed25519.pub")));
+    // Whichever of them comes first.
+    for names in [["a", "without"], ["without", "z"]] {
+        let hosts = names.map(|name| {
+            let mut host = HostSpec::for_test(name, "dev");
+            host.address = name.to_owned();
+            (host.user, host.port) = (Some(server.user.clone()), Some(server.port));
+            host.known_hosts = Some(vec![server.path("known_hosts")]);
+            host
+        });
+        let hosts: Vec<&HostSpec> = hosts.iter().collect();
+        let connector = prepared(&agent.config(&lines), &hosts, vec!["hunter22"]).await.unwrap();
+        for host in &hosts {
+            connector.connect(host).await.unwrap_or_else(|error| panic!("{names:?}: {error}")).close().await;
+        }
+        // Where nobody knows the passphrase, it is left to the agent, and that is said.
+        let specs: Vec<_> = hosts.iter().map(|host| Arc::new((*host).clone())).collect();
+        let logins = Logins::find(&agent.config(&lines), &specs, &specs);
+        let ring = KeyRing::gather(&logins, Agents::ask(&logins).await, &mut Fixed(vec!["wrong"])).unwrap();
+        assert!(ring.warnings()[0].contains("where an agent holds it"), "{:?}", ring.warnings());
+        assert!(ring.get(&locked).is_none());
+    }
+}

@@ -111,3 +111,51 @@ async fn a_revoked_authority_vouches_for_nobody() {
         );
     }
 }
+
+/// Whether OpenSSH's own client trusts the server by its `known_hosts`.
+fn ssh_trusts(server: &Sshd) -> bool {
+    let known_hosts = format!("UserKnownHostsFile={}", server.path("known_hosts").display());
+    let output = std::process::Command::new("ssh")
+        .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"])
+        .args(["-o", "GlobalKnownHostsFile=none", "-o", "IdentityAgent=none", "-o", &known_hosts])
+        .args(["-i", server.path("id").to_str().unwrap(), "-l", &server.user])
+        .args(["-p", &server.port.to_string(), "127.0.0.1", "true"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    output.status.success()
+}
+
+#[tokio::test]
+async fn authorities_ports_and_revocations_mean_what_they_mean_to_ssh() {
+    let good = Sshd::signing_hosts(&["-n", "127.0.0.1"]).await;
+    let expired = Sshd::signing_hosts(&["-n", "127.0.0.1", "-V", "20200101:20200102"]).await;
+    for (server, lines, expected) in [
+        // A line without a port speaks for every port, for authorities as for keys.
+        (&good, "@cert-authority 127.0.0.1 CA", true),
+        (&good, "@cert-authority 127.* CA", true),
+        (&good, "@cert-authority [127.0.0.1]:PORT CA", true),
+        (&good, "@cert-authority [127.0.0.1]:1 CA", false),
+        (&good, "@cert-authority 127.*,!127.0.0.1 CA", false),
+        (&good, "@cert-authority [127.0.0.1]:PORT OTHER\n@cert-authority 127.0.0.1 CA", true),
+        (&good, "@cert-authority 127.0.0.1 CA\n127.0.0.1 OTHER", true),
+        (&good, "@revoked 127.0.0.1 CA\n@cert-authority 127.0.0.1 CA", false),
+        (&good, "@revoked 127.0.0.1 KEY\n@cert-authority 127.0.0.1 CA", false),
+        (&good, "@revoked * CA\n@cert-authority [127.0.0.1]:PORT OTHER\n[127.0.0.1]:PORT KEY", false),
+        (&good, "@revoked 127.0.0.1 CA\n@cert-authority [127.0.0.1]:PORT CA", true),
+        // A key that is known by itself needs no certificate.
+        (&expired, "@cert-authority 127.0.0.1 CA", false),
+        (&expired, "@cert-authority 127.0.0.1 CA\n[127.0.0.1]:PORT KEY", true),
+        (&expired, "@cert-authority 127.0.0.1 CA\n127.0.0.1 KEY", true),
+    ] {
+        let text = [("CA", "host_ca.pub"), ("KEY", "host_ed25519.pub"), ("OTHER", "id.pub")]
+            .iter()
+            .fold(lines.replace("PORT", &server.port.to_string()), |text, (word, file)| {
+                text.replace(word, server.read(file).trim())
+            });
+        server.write("known_hosts", &text);
+        assert_eq!(ssh_trusts(server), expected, "ssh by\n{lines}");
+        let ours = connect(&spec(server)).await;
+        assert_eq!(ours.is_ok(), expected, "{:?} by\n{lines}", ours.err());
+    }
+}

@@ -135,8 +135,22 @@ fn jump_hosts_that_lead_to_themselves_are_named() {
 }
 
 #[test]
+fn without_any_name_to_log_in_as_that_is_said_and_nothing_is_made_up() {
+    let unnamed = || Local { user: None, ..nobody() };
+    let (plain, mut named) = (bare("pi.lab"), bare("pi.lab"));
+    named.name = HostSpec::for_test("named", "dev").name;
+    named.user = Some("pi".to_owned());
+    let hosts = [Arc::new(plain), Arc::new(named)];
+    let logins = Logins::find(&SshConfig::empty(unnamed()), &hosts, &hosts);
+    let error = logins.of(&hosts[0].name).unwrap().as_ref().unwrap_err();
+    assert!(matches!(&**error, NoLogin::Nobody { uid: 65534, .. }), "{error}");
+    assert!(error.hint().contains("`user` in the inventory"));
+    assert_eq!(logins.user(&hosts[1].name), Some("pi"));
+}
+
+#[test]
 fn what_is_not_said_is_what_ssh_does_without() {
-    let local = Local { home: Some("/home/me".into()), user: "me".to_owned(), ..nobody() };
+    let local = Local { home: Some("/home/me".into()), user: Some("me".to_owned()), ..nobody() };
     let hosts = [Arc::new(bare("PI.lab"))];
     let logins = Logins::find(&SshConfig::empty(local), &hosts, &hosts);
     let login = logins.of(&hosts[0].name).unwrap().as_ref().unwrap();

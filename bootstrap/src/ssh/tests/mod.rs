@@ -51,7 +51,7 @@ fn spec(server: &Sshd) -> HostSpec {
 fn nobody() -> Local {
     Local {
         home: None,
-        user: "nobody".to_owned(),
+        user: Some("nobody".to_owned()),
         uid: 65534,
         host: "here".to_owned(),
         variables: Variables::default(),

@@ -24,7 +24,7 @@ impl Home {
         let directory = TempDir::new().unwrap();
         let local = Local {
             home: Some(directory.path().to_owned()),
-            user: "me".to_owned(),
+            user: Some("me".to_owned()),
             uid: rustix::process::getuid().as_raw(),
             host: "desk.example.org".to_owned(),
             variables: [("KEYS".to_owned(), "/keys".to_owned())].into_iter().collect(),

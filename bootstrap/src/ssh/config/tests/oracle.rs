@@ -33,7 +33,7 @@ impl Oracle {
         let home_of_user = known_hosts.split("/.ssh/known_hosts").next().unwrap();
         let local = Local {
             home: Some(PathBuf::from(home_of_user)),
-            user: defaults["user"][0].clone(),
+            user: Some(defaults["user"][0].clone()),
             variables: [VARIABLE]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into_iter()
