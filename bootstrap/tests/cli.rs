@@ -393,9 +393,13 @@ fn reports_are_merged_shown_and_described() {
     for name in ["report.html", "report.xml", "report.json", "failed.toml", "logs/gone-1.log"] {
         assert!(home.path().join("all").join(name).is_file(), "{name}");
     }
-    let twice = home.run(&["report", "merge", "out/report.json", "all/report.json"]);
+    let again = home.run(&["report", "merge", "all/report.json", "out/report.json", "--output", "json"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(stderr(&again).contains("all/report.json is left out: it is the result of an earlier merge"));
+    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), report);
+    let twice = home.run(&["report", "merge", "out/report.json", "out/report.json"]);
     assert_eq!(twice.status.code(), Some(4), "{twice:?}");
-    assert!(stderr(&twice).contains("host gone-1 is in out/report.json and in all/report.json"), "{twice:?}");
+    assert!(stderr(&twice).contains("host gone-1 is in out/report.json and in out/report.json"), "{twice:?}");
 
     let shown = home.run(&["report", "show", "out/report.json", "--output", "html"]);
     assert!(shown.status.success() && stdout(&shown).starts_with("<!DOCTYPE html>"), "{shown:?}");
