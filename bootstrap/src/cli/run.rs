@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
     inventory: Option<PathBuf>,
     /// Only these hosts: names, groups or environments, `*` standing for anything; `!NAME` takes away, `@failed` are
-    /// those that were not good in the last run
+    /// those that were not good in the last run that had them
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     limit: Vec<Term>,
     /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and

@@ -94,17 +94,45 @@ fn activations_of_an_older_journal_are_not_looked_through() {
     assert_eq!(unswept(&Journal::open(&path).unwrap()), []);
 }
 
+/// Every run's process is gone.
+fn all_over(path: &Path) {
+    Connection::open(path).unwrap().execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
+}
+
 #[test]
-fn those_that_failed_are_of_the_last_run_that_is_over() {
+fn a_run_that_is_at_work_says_nothing_of_who_failed() {
     let (_directory, path, journal) = fresh();
     let inventory = Path::new("/etc/fleet/hosts.toml");
     assert_eq!(journal.failed_hosts(inventory).unwrap(), None);
     run(&journal, FIRST, 0, None, &[("deb-1", Some(online("deb-1", NODE))), ("deb-2", None)]);
     assert_eq!(journal.failed_hosts(inventory).unwrap(), None, "it is at work");
-    let other = Connection::open(&path).unwrap();
-    other.execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
+    all_over(&path);
     assert_eq!(journal.failed_hosts(inventory).unwrap(), Some(["deb-2".to_owned()].into()));
     assert_eq!(journal.failed_hosts(Path::new("/etc/fleet/other.toml")).unwrap(), None);
+}
+
+#[test]
+fn a_host_has_failed_until_a_run_that_has_it_brings_it_online_wherever_the_clock_stands() {
+    let (_directory, path, journal) = fresh();
+    let inventory = Path::new("/etc/fleet/hosts.toml");
+    let failed_now = || {
+        all_over(&path);
+        journal.failed_hosts(inventory).unwrap().unwrap().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let hosts = [
+        ("deb-1", Some(failed("deb-1", Step::Install))),
+        ("deb-2", Some(failed("deb-2", Step::Connect))),
+        ("deb-3", None),
+        ("deb-4", Some(online("deb-4", NODE))),
+    ];
+    run(&journal, FIRST, 0, None, &hosts);
+    assert_eq!(failed_now(), "deb-1 deb-2 deb-3");
+    run(&journal, SECOND, 60, None, &[("deb-1", Some(online("deb-1", NODE)))]);
+    assert_eq!(failed_now(), "deb-2 deb-3", "a run of one host says nothing of the others");
+    run(&journal, "20261122T123105Z-0003", 90, None, &[("deb-4", Some(failed("deb-4", Step::Start)))]);
+    assert_eq!(failed_now(), "deb-2 deb-3 deb-4");
+    run(&journal, "20261121T103105Z-0004", -86_400, None, &[("deb-2", Some(online("deb-2", NODE)))]);
+    assert_eq!(failed_now(), "deb-3 deb-4", "the clock was set back");
 }
 
 #[test]
