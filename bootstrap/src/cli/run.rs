@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// The environments that have hosts, each with its SSM.
-pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
+type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("waves").args(["one_first", "batch"]).multiple(true)))]
@@ -280,7 +280,7 @@ pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
 }
 
 /// SSM for each environment that has hosts.
-pub(super) async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
+async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
     let mut planes = BTreeMap::new();
     for host in &inventory.hosts {
         let environment = &host.environment;
