@@ -35,7 +35,7 @@ use crate::{
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
-    journal::{Hold, Journal},
+    journal::{Hold, InventoryKey, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
@@ -125,9 +125,12 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let journal = open_journal(&args.places)?;
     let id = RunId::new(Timestamp::now());
     let shard = shards::meant(args.shard)?;
+    let known = journal
+        .key_of(&inventory)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
-    inventory.hosts = select(&args, shard, &inventory, &journal)?;
+    inventory.hosts = select(&args, shard, &inventory, (&journal, known))?;
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
     let connector = Arc::new(Connections(connector));
     let passwords = passwords::collect(&connector, &hosts, &args).await?;
@@ -136,7 +139,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
     let planes = control_planes(&inventory).await?;
-    let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader()), shown.reader()];
+    let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader(known)), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
         left
@@ -157,7 +160,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         })
         .await;
     if !args.dry_run {
-        sweep::leftovers(&journal, file, &planes, &events).await;
+        sweep::leftovers(&journal, known, &planes, &events).await;
     }
     drop(events);
     let report = fleet::run(run, interrupts).await;
@@ -167,7 +170,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         eprintln!("warning: {trouble}");
     }
     if !report.dry_run && !report.interrupted {
-        sweep::strays(&journal, file, &planes).await;
+        sweep::strays(&journal, known, &planes).await;
     }
     print(&report, args.output, file);
     if let Some(left) = left {
@@ -188,12 +191,12 @@ fn select(
     args: &Args,
     shard: Option<Shard>,
     inventory: &Inventory,
-    journal: &Journal,
+    (journal, known): (&Journal, InventoryKey),
 ) -> Result<Vec<Arc<HostSpec>>, Failure> {
     let selection = Selection { terms: args.limit.clone(), shard };
     let failed = if selection.wants_failed() {
         journal
-            .failed_hosts(&inventory.path)
+            .failed_hosts(known)
             .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?
     } else {
         None

@@ -1,18 +1,14 @@
 //! What the journal knows of past runs. Names are texts here: they are those of an inventory that
 //! may since have changed, so they stand for nothing in the one at hand.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf, absolute},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, params};
 use serde::Serialize;
 
 use super::{
-    Journal, JournalError,
+    InventoryKey, Journal, JournalError,
     process::{Life, Process},
 };
 use crate::events::RunId;
@@ -171,21 +167,19 @@ impl Journal {
     /// The hosts of an inventory that were not Online at the end of the last run that had them and was meant to change
     /// something; none if there was no such run, or none that is over. The last run is the one that was written down last,
     /// whatever the clock said.
-    pub fn failed_hosts(&self, inventory: &Path) -> Result<Option<BTreeSet<String>>, JournalError> {
-        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
-        let inventory = inventory.to_string_lossy();
-        let sql = "SELECT id FROM runs WHERE inventory = ? AND NOT dry_run";
-        let over: Vec<String> = self.select(sql, [&inventory], |row| row.get(0))?;
+    pub fn failed_hosts(&self, inventory: InventoryKey) -> Result<Option<BTreeSet<String>>, JournalError> {
+        let sql = "SELECT id FROM runs WHERE key = ? AND NOT dry_run";
+        let over: Vec<String> = self.select(sql, [inventory.0], |row| row.get(0))?;
         let at_work = self.at_work()?;
         if over.iter().all(|run| at_work.contains(run)) {
             return Ok(None);
         }
         // Beside max(), SQLite takes the other columns from the row that has it.
         let sql = "SELECT h.name, h.outcome, max(r.rowid) FROM hosts h JOIN runs r ON r.id = h.run \
-                   WHERE r.inventory = ?1 AND NOT r.dry_run AND r.id NOT IN (SELECT value FROM json_each(?2)) \
+                   WHERE r.key = ?1 AND NOT r.dry_run AND r.id NOT IN (SELECT value FROM json_each(?2)) \
                    GROUP BY h.name";
         let at_work = serde_json::Value::from_iter(at_work).to_string();
-        let last = self.select(sql, params![inventory, at_work], |row| {
+        let last = self.select(sql, params![inventory.0, at_work], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
         })?;
         let failed = last.into_iter().filter(|(_, outcome)| outcome.as_deref() != Some("online"));
