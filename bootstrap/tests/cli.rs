@@ -382,6 +382,25 @@ fn a_report_that_cannot_be_where_it_was_asked_for_stops_the_run_at_its_start() {
 }
 
 #[test]
+fn activations_are_looked_for_in_every_environment_whatever_is_wrong_with_another() {
+    let home = Home::new();
+    home.write("no-ca.pem", "not a certificate");
+    let environment = |name: &str| {
+        format!(
+            "[environments.{name}]\nregion = \"eu-central-1\"\nrole = \"LabRole\"\n\
+             endpoint = \"https://127.0.0.1:9\"\nca_bundle = \"no-ca.pem\"\n"
+        )
+    };
+    let host = "[[hosts]]\nname = \"web-1\"\naddress = \"192.0.2.1\"\nenvironment = \"dev\"\n";
+    home.write("hosts.toml", &(environment("dev") + &environment("without-hosts") + host));
+    let output = home.run(&["activations", "gc", "--inventory", "hosts.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    for told in ["dev: AWS cannot be used: ", "without-hosts: AWS cannot be used: "] {
+        assert!(stderr(&output).contains(told), "no {told:?} in {output:?}");
+    }
+}
+
+#[test]
 fn reports_are_merged_shown_and_described() {
     let home = Home::new();
     nobody_home(&home);
@@ -393,9 +412,13 @@ fn reports_are_merged_shown_and_described() {
     for name in ["report.html", "report.xml", "report.json", "failed.toml", "logs/gone-1.log"] {
         assert!(home.path().join("all").join(name).is_file(), "{name}");
     }
-    let twice = home.run(&["report", "merge", "out/report.json", "all/report.json"]);
+    let again = home.run(&["report", "merge", "all/report.json", "out/report.json", "--output", "json"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(stderr(&again).contains("all/report.json is left out: it is the result of an earlier merge"));
+    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), report);
+    let twice = home.run(&["report", "merge", "out/report.json", "out/report.json"]);
     assert_eq!(twice.status.code(), Some(4), "{twice:?}");
-    assert!(stderr(&twice).contains("host gone-1 is in out/report.json and in all/report.json"), "{twice:?}");
+    assert!(stderr(&twice).contains("host gone-1 is in out/report.json and in out/report.json"), "{twice:?}");
 
     let shown = home.run(&["report", "show", "out/report.json", "--output", "html"]);
     assert!(shown.status.success() && stdout(&shown).starts_with("<!DOCTYPE html>"), "{shown:?}");

@@ -6,19 +6,24 @@ use jiff::Timestamp;
 
 use super::{
     places::Places,
-    run::{control_planes, load, open_journal},
+    run::{load, open_journal},
     say,
 };
 use crate::{
+    display::plural,
     events::RunId,
-    failure::{Exit, Failure},
-    journal::Ending,
-    ssm::gc,
+    failure::{Exit, Failure, with_sources},
+    inventory::EnvironmentName,
+    journal::{Ending, Journal},
+    ssm::{AwsControlPlane, gc},
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Delete activations of runs that have ended, found by their tag in the environments of an inventory
+    /// Delete activations of runs that have ended, found by their tag in every environment of an inventory
+    ///
+    /// Says for each environment how many were deleted. Ends with 0 if nothing is left, with 1 if an environment could not be
+    /// looked through or an activation could not be deleted; the others are, nevertheless.
     Gc(Args),
 }
 
@@ -39,35 +44,56 @@ pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
     let inventory = load(&args.inventory)?;
     let journal = open_journal(&args.places)?;
     let mut exit = Exit::Good;
-    let mut deleted = 0;
-    for (name, (_, plane)) in control_planes(&inventory).await? {
-        let keep = |run: &RunId| match journal.run(run.as_str()) {
-            Ok(Some(record)) => {
-                record.ending == Ending::Running || (record.ending == Ending::Unknown && !args.all)
+    // Also those that have no host any more: they may have had some when a run was killed.
+    for environment in inventory.environments.values() {
+        let all_gone = match AwsControlPlane::for_environment(environment).await {
+            Ok(plane) => collect(&environment.name, &plane, &journal, args.all).await,
+            Err(error) => {
+                tell_trouble(&environment.name, "AWS cannot be used", &error, &error.hint());
+                false
             }
-            Ok(None) => !args.all,
-            Err(_) => true,
         };
-        let collected = gc(plane.as_ref(), &keep).await.map_err(|error| {
-            Failure::new(Exit::CannotStart, format!("the activations of environment {name} cannot be listed"))
-                .because(&error)
-                .hint(error.hint())
-        })?;
-        for end in collected {
-            let (id, run) = (&end.leftover.record.id, &end.leftover.run);
-            match end.outcome {
-                Ok(()) => {
-                    deleted += 1;
-                    journal.mark_activation_deleted(id.as_str(), Timestamp::now()).ok();
-                    say(&format!("{name}: deleted {id} of run {run}\n"));
-                }
-                Err(error) => {
-                    exit = Exit::SomeHosts;
-                    eprintln!("{name}: {id} of run {run} is still there: {error}\nhint: {}", error.hint());
-                }
+        if !all_gone {
+            exit = Exit::SomeHosts;
+        }
+    }
+    Ok(exit)
+}
+
+/// Deletes what is left in one environment, and says so; tells whether nothing is left that could not be deleted.
+async fn collect(name: &EnvironmentName, plane: &AwsControlPlane, journal: &Journal, all: bool) -> bool {
+    let keep = |run: &RunId| match journal.run(run.as_str()) {
+        Ok(Some(record)) => record.ending == Ending::Running || (record.ending == Ending::Unknown && !all),
+        Ok(None) => !all,
+        Err(_) => true,
+    };
+    let collected = match gc(plane, &keep).await {
+        Ok(collected) => collected,
+        Err(error) => {
+            tell_trouble(name, "activations cannot be listed", &error, &error.hint());
+            return false;
+        }
+    };
+    let (mut deleted, mut left) = (0, 0);
+    for end in collected {
+        let (id, run) = (&end.leftover.record.id, &end.leftover.run);
+        match end.outcome {
+            Ok(()) => {
+                deleted += 1;
+                journal.mark_activation_deleted(id.as_str(), Timestamp::now()).ok();
+                say(&format!("{name}: deleted {id} of run {run}\n"));
+            }
+            Err(error) => {
+                left += 1;
+                tell_trouble(name, &format!("{id} of run {run} is still there"), &error, &error.hint());
             }
         }
     }
-    say(&format!("{deleted} activations deleted\n"));
-    Ok(exit)
+    let still = if left > 0 { format!(", {left} could not be") } else { String::new() };
+    say(&format!("{name}: {} deleted{still}\n", plural(deleted, "activation")));
+    left == 0
+}
+
+fn tell_trouble(name: &EnvironmentName, what: &str, error: &dyn std::error::Error, hint: &str) {
+    eprintln!("{name}: {what}: {}\nhint: {hint}", with_sources(error));
 }

@@ -31,7 +31,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Merge {
-    /// The report.json of each part
+    /// The report.json of each part; the result of an earlier merge among its parts is left out
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Also write report.json, report.xml, report.html and, where the inventory is at hand, failed.toml into this directory;
@@ -86,8 +86,12 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
 }
 
 fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
-    let parts: Vec<_> =
+    let reports: Vec<_> =
         args.files.iter().map(|file| Ok((file.clone(), read(file)?))).collect::<Result<_, Failure>>()?;
+    let (parts, results) = merge::without_results(reports);
+    for file in results {
+        eprintln!("{} is left out: it is the result of an earlier merge", file.display());
+    }
     let folders: BTreeMap<_, _> = parts
         .iter()
         .flat_map(|(file, part)| {

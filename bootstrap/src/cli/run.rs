@@ -35,14 +35,14 @@ use crate::{
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
-    journal::{Hold, Journal},
+    journal::{Hold, InventoryKey, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
 };
 
 /// The environments that have hosts, each with its SSM.
-pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
+type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("waves").args(["one_first", "batch"]).multiple(true)))]
@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
     inventory: Option<PathBuf>,
     /// Only these hosts: names, groups or environments, `*` standing for anything; `!NAME` takes away, `@failed` are
-    /// those that were not good in the last run
+    /// those that were not good in the last run that had them
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     limit: Vec<Term>,
     /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and
@@ -125,9 +125,12 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let journal = open_journal(&args.places)?;
     let id = RunId::new(Timestamp::now());
     let shard = shards::meant(args.shard)?;
+    let known = journal
+        .key_of(&inventory)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
-    inventory.hosts = select(&args, shard, &inventory, &journal)?;
+    inventory.hosts = select(&args, shard, &inventory, (&journal, known))?;
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
     let connector = Arc::new(Connections(connector));
     let passwords = passwords::collect(&connector, &hosts, &args).await?;
@@ -136,7 +139,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
     let planes = control_planes(&inventory).await?;
-    let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader()), shown.reader()];
+    let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader(known)), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
         left
@@ -157,7 +160,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         })
         .await;
     if !args.dry_run {
-        sweep::leftovers(&journal, file, &planes, &events).await;
+        sweep::leftovers(&journal, known, &planes, &events).await;
     }
     drop(events);
     let report = fleet::run(run, interrupts).await;
@@ -167,7 +170,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         eprintln!("warning: {trouble}");
     }
     if !report.dry_run && !report.interrupted {
-        sweep::strays(&journal, file, &planes).await;
+        sweep::strays(&journal, known, &planes).await;
     }
     print(&report, args.output, file);
     if let Some(left) = left {
@@ -188,12 +191,12 @@ fn select(
     args: &Args,
     shard: Option<Shard>,
     inventory: &Inventory,
-    journal: &Journal,
+    (journal, known): (&Journal, InventoryKey),
 ) -> Result<Vec<Arc<HostSpec>>, Failure> {
     let selection = Selection { terms: args.limit.clone(), shard };
     let failed = if selection.wants_failed() {
         journal
-            .failed_hosts(&inventory.path)
+            .failed_hosts(known)
             .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?
     } else {
         None
@@ -280,7 +283,7 @@ pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
 }
 
 /// SSM for each environment that has hosts.
-pub(super) async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
+async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
     let mut planes = BTreeMap::new();
     for host in &inventory.hosts {
         let environment = &host.environment;

@@ -2,12 +2,13 @@
 //! database, because only a lock of the operating system is gone with the process that holds it, however that ends.
 //!
 //! Each run holds a file of its own (the whole, or a shard) and then looks whether another file is held that is in its way:
-//! two that start in the same moment may both be refused, and never both go on.
+//! two that start in the same moment may both be refused, and never both go on. It does so for each name of the inventory,
+//! since a bind mount leads to one file by two paths.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,7 @@ use crate::{events::RunId, packages::Sha256Digest, selection::Shard};
 /// What a run holds until it ends.
 #[derive(Debug)]
 pub struct Hold {
-    _file: File,
+    _files: Vec<File>,
 }
 
 /// Why a run may not begin.
@@ -64,38 +65,66 @@ impl Journal {
     /// the whole, or shards of different divisions, have hosts in common.
     pub fn hold(&self, inventory: &Path, shard: Option<Shard>, run: &RunId) -> Result<Hold, HoldError> {
         let directory = self.path.with_file_name("locks");
-        let unusable = |path: &Path, source| HoldError::Unusable { path: path.to_owned(), source };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&directory)
-            .map_err(|source| unusable(&directory, source))?;
-        let inventory = fs::canonicalize(inventory).unwrap_or_else(|_| inventory.to_owned());
-        let part = Part::of(&inventory, shard);
-        let held = |holder| HoldError::Held { inventory: inventory.clone(), holder };
-        let path = directory.join(&part.name);
-        let mut own = open(&path).map_err(|source| unusable(&path, source))?;
-        match own.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held(words(&mut own))),
-            Err(TryLockError::Error(source)) => return Err(unusable(&path, source)),
-        }
-        let text = format!("run {run}, process {}, since {}", std::process::id(), now());
-        own.set_len(0)
-            .and_then(|()| own.write_all(text.as_bytes()))
-            .map_err(|source| unusable(&path, source))?;
-        let others = fs::read_dir(&directory).map_err(|source| unusable(&directory, source))?;
-        for other in others.flatten() {
-            if !part.is_in_the_way(&other.file_name().to_string_lossy()) {
-                continue;
-            }
-            let Ok(mut other) = File::open(other.path()) else { continue };
-            if matches!(other.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-                return Err(held(words(&mut other)));
+            .map_err(|source| HoldError::Unusable { path: directory.clone(), source })?;
+        // Open until the run ends, so that its inode is no other file's meanwhile; a pipe would wait for a writer.
+        let is_file = inventory.is_file();
+        let mut files: Vec<_> = is_file.then(|| File::open(inventory).ok()).flatten().into_iter().collect();
+        let real = fs::canonicalize(inventory).unwrap_or_else(|_| inventory.to_owned());
+        for name in names(&real, files.first()) {
+            match take(&directory, &Part::of(&name, shard), run)? {
+                Taken::Ours(file) => files.push(file),
+                Taken::By(holder) => return Err(HoldError::Held { inventory: real, holder }),
             }
         }
-        Ok(Hold { _file: own })
+        Ok(Hold { _files: files })
     }
+}
+
+/// What an inventory is known by while a run lasts: its path, the file, and its name in its directory, where an editor may put
+/// another file meanwhile.
+fn names(real: &Path, file: Option<&File>) -> Vec<Vec<u8>> {
+    let place = |kind: &str, of: &fs::Metadata| format!("{kind} {}:{} ", of.dev(), of.ino()).into_bytes();
+    let file = file.and_then(|file| file.metadata().ok()).map(|file| place("file", &file));
+    let entry = || {
+        let mut name = place("entry", &fs::metadata(real.parent()?).ok()?);
+        name.extend_from_slice(real.file_name()?.as_encoded_bytes());
+        Some(name)
+    };
+    let path = real.as_os_str().as_encoded_bytes().to_vec();
+    [Some(path), file, entry()].into_iter().flatten().collect()
+}
+
+enum Taken {
+    Ours(File),
+    By(String),
+}
+
+fn take(directory: &Path, part: &Part, run: &RunId) -> Result<Taken, HoldError> {
+    let unusable = |path: &Path, source| HoldError::Unusable { path: path.to_owned(), source };
+    let path = directory.join(&part.name);
+    let mut own = open(&path).map_err(|source| unusable(&path, source))?;
+    match own.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Taken::By(words(&mut own))),
+        Err(TryLockError::Error(source)) => return Err(unusable(&path, source)),
+    }
+    let text = format!("run {run}, process {}, since {}", std::process::id(), now());
+    own.set_len(0).and_then(|()| own.write_all(text.as_bytes())).map_err(|source| unusable(&path, source))?;
+    let others = fs::read_dir(directory).map_err(|source| unusable(directory, source))?;
+    for other in others.flatten() {
+        if !part.is_in_the_way(&other.file_name().to_string_lossy()) {
+            continue;
+        }
+        let Ok(mut other) = File::open(other.path()) else { continue };
+        if matches!(other.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return Ok(Taken::By(words(&mut other)));
+        }
+    }
+    Ok(Taken::Ours(own))
 }
 
 /// The hosts that a run takes, as the name of its file: `INVENTORY.whole` or `INVENTORY.K-of-N`.
@@ -106,8 +135,8 @@ struct Part {
 }
 
 impl Part {
-    fn of(inventory: &Path, shard: Option<Shard>) -> Self {
-        let digest = Sha256Digest::of(inventory.as_os_str().as_encoded_bytes()).to_string();
+    fn of(inventory: &[u8], shard: Option<Shard>) -> Self {
+        let digest = Sha256Digest::of(inventory).to_string();
         let inventory: String = digest.chars().take(16).collect();
         let part = shard.map_or_else(|| "whole".to_owned(), |shard| shard.to_string().replace('/', "-of-"));
         let division = part.split_once("-of-").map_or("", |(_, count)| count).to_owned();
@@ -173,6 +202,30 @@ mod tests {
         assert!(desk.hold("link.toml", None).is_err(), "another name of the same file");
         drop(first);
         desk.hold("hosts.toml", None).unwrap();
+    }
+
+    #[test]
+    fn a_second_run_is_refused_by_another_path_without_a_link_too() {
+        let desk = Desk::new();
+        // As a bind mount of the file is: another path, no link.
+        fs::hard_link(desk.0.path().join("hosts.toml"), desk.0.path().join("mounted.toml")).unwrap();
+        let first = desk.hold("hosts.toml", None).unwrap();
+        assert!(desk.hold("mounted.toml", None).is_err());
+        assert!(desk.hold("mounted.toml", Some("1/2")).is_err());
+        fs::write(desk.0.path().join("new"), "# edited\n").unwrap();
+        fs::rename(desk.0.path().join("new"), desk.0.path().join("hosts.toml")).unwrap();
+        assert!(desk.hold("hosts.toml", None).is_err(), "saved by an editor meanwhile");
+        drop(first);
+        desk.hold("mounted.toml", None).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_mounted_twice_makes_one_name_of_both_paths() {
+        let desk = Desk::new();
+        let path = desk.0.path().canonicalize().unwrap();
+        let by = |path: &Path| names(path, File::open(path).ok().as_ref()).split_off(1);
+        assert_eq!(by(&path.join("hosts.toml")), by(&path.join("state/../hosts.toml")));
+        assert_ne!(by(&path.join("hosts.toml")), by(&path.join("others.toml")));
     }
 
     #[test]

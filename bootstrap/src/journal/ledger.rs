@@ -1,15 +1,12 @@
 //! The ledger of activations: which of those that runs created are still there, though nobody needs
 //! them any more, and which may have registered a node that no host kept.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf, absolute},
-};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Ending, Journal, JournalError};
+use super::{Ending, InventoryKey, Journal, JournalError};
 use crate::events::RunId;
 
 /// An activation of a run that is over, which nobody has deleted as far as the journal knows.
@@ -19,8 +16,6 @@ pub struct OpenActivation {
     pub id: String,
     /// The run that created it.
     pub run: RunId,
-    /// That run's inventory, which knows the environment's Region and endpoint.
-    pub inventory: PathBuf,
     /// The environment's name, as it was then.
     pub environment: String,
     /// When.
@@ -52,12 +47,12 @@ pub struct UnsettledRequest {
 }
 
 impl Journal {
-    /// Activations to delete, the oldest first. Those of a run that lives, or may live on a machine or in a
+    /// Activations of an inventory's runs to delete, the oldest first. Those of a run that lives, or may live on a machine or in a
     /// container that can't be seen from here, are not among them.
-    pub fn open_activations(&self) -> Result<Vec<OpenActivation>, JournalError> {
-        let sql = "SELECT id, run, environment, created, why_left FROM activations WHERE deleted IS NULL \
-                   ORDER BY created, id";
-        let rows = self.select(sql, [], |row| {
+    pub fn open_activations(&self, inventory: InventoryKey) -> Result<Vec<OpenActivation>, JournalError> {
+        let sql = "SELECT a.id, a.run, a.environment, a.created, a.why_left FROM activations a \
+                   JOIN runs r ON r.id = a.run WHERE a.deleted IS NULL AND r.key = ? ORDER BY a.created, a.id";
+        let rows = self.select(sql, [inventory.0], |row| {
             let run: String = row.get(1)?;
             let (id, environment) = (row.get::<_, String>(0)?, row.get::<_, String>(2)?);
             Ok((run, id, environment, super::records::time(row.get(3)?), row.get::<_, Option<String>>(4)?))
@@ -66,8 +61,7 @@ impl Journal {
         for (run, id, environment, created, why_left) in rows {
             let Some(run) = self.run(&run)? else { continue };
             if !matches!(run.ending, Ending::Running | Ending::Unknown) {
-                let inventory = run.inventory;
-                open.push(OpenActivation { id, run: run.id, inventory, environment, created, why_left });
+                open.push(OpenActivation { id, run: run.id, environment, created, why_left });
             }
         }
         Ok(open)
@@ -75,11 +69,10 @@ impl Journal {
 
     /// What runs of an inventory asked AWS for and never heard, the oldest first; not of a run that lives, or may live
     /// where it can't be seen from here.
-    pub fn unsettled_requests(&self, inventory: &Path) -> Result<Vec<UnsettledRequest>, JournalError> {
-        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
+    pub fn unsettled_requests(&self, inventory: InventoryKey) -> Result<Vec<UnsettledRequest>, JournalError> {
         let sql = "SELECT q.run, q.environment, q.asked FROM requests q JOIN runs r ON r.id = q.run \
-                   WHERE q.settled IS NULL AND r.inventory = ?1 ORDER BY q.asked, q.run, q.environment";
-        let rows = self.select(sql, [inventory.to_string_lossy()], |row| {
+                   WHERE q.settled IS NULL AND r.key = ?1 ORDER BY q.asked, q.run, q.environment";
+        let rows = self.select(sql, [inventory.0], |row| {
             let environment: String = row.get(1)?;
             Ok((row.get::<_, String>(0)?, environment, super::records::time(row.get(2)?)))
         })?;
@@ -105,26 +98,29 @@ impl Journal {
     /// Activations of an inventory's runs whose hosts have all been seen registered since, and whose nodes have not been
     /// looked through for such as none of those hosts holds. A host that may have got the code and has not been seen since
     /// (a connection lost on the way counts, whatever step was last heard of) may hold any of them, so it is waited for.
-    pub fn unswept_activations(&self, inventory: &Path) -> Result<Vec<UnsweptActivation>, JournalError> {
-        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
-        let sql = "SELECT a.id, a.environment, r.started FROM activations a JOIN runs r ON r.id = a.run \
-             WHERE a.swept IS NULL AND r.inventory = ?1 AND NOT EXISTS (\
+    pub fn unswept_activations(
+        &self,
+        inventory: InventoryKey,
+    ) -> Result<Vec<UnsweptActivation>, JournalError> {
+        let sql = "SELECT a.id, a.environment, r.rowid FROM activations a JOIN runs r ON r.id = a.run \
+             WHERE a.swept IS NULL AND r.key = ?1 AND NOT EXISTS (\
                SELECT 1 FROM hosts h WHERE h.run = a.run AND h.environment = a.environment \
                AND coalesce(h.outcome, '') NOT IN ('unreachable', 'skipped') \
                AND NOT (coalesce(h.outcome, '') = 'failed' \
                         AND h.step IN ('queue', 'connect', 'observe', 'plan', 'fetch')) \
                AND NOT EXISTS (\
                  SELECT 1 FROM hosts seen JOIN runs later ON later.id = seen.run \
-                 WHERE seen.name = h.name AND later.inventory = r.inventory AND later.started >= r.started \
+                 WHERE seen.name = h.name AND later.key = r.key AND later.rowid >= r.rowid \
                  AND seen.outcome IN ('online', 'registered'))) \
              ORDER BY a.created, a.id";
-        let rows = self.select(sql, [inventory.to_string_lossy()], |row| {
+        let rows = self.select(sql, [inventory.0], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         })?;
-        let held = "SELECT DISTINCT h.node FROM hosts h JOIN runs r ON r.id = h.run WHERE r.started >= ?1 \
+        let held = "SELECT DISTINCT h.node FROM hosts h JOIN runs r ON r.id = h.run WHERE r.rowid >= ?1 \
                     AND h.node IS NOT NULL AND h.outcome IN ('online', 'registered')";
-        let unswept = rows.into_iter().map(|(id, environment, started)| {
-            let held = self.select(held, [started], |row| row.get(0))?.into_iter().collect();
+        // Rows are in the order in which runs began, whatever the clock said.
+        let unswept = rows.into_iter().map(|(id, environment, run)| {
+            let held = self.select(held, [run], |row| row.get(0))?.into_iter().collect();
             Ok(UnsweptActivation { id, environment, held })
         });
         unswept.collect()

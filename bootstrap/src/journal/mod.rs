@@ -5,6 +5,7 @@
 
 pub mod history;
 mod hold;
+mod inventories;
 mod ledger;
 mod process;
 mod recorder;
@@ -21,6 +22,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 pub use hold::{Hold, HoldError};
+pub use inventories::InventoryKey;
 pub use ledger::{OpenActivation, UnsettledRequest, UnsweptActivation};
 pub use recorder::Recorder;
 pub use records::{ActionRecord, Counts, Ending, HostRecord, RunRecord};
@@ -118,10 +120,10 @@ impl Journal {
         &self.path
     }
 
-    /// The reader that writes a run into this journal.
+    /// The reader that writes a run of an inventory into this journal.
     #[must_use]
-    pub fn reader(&self) -> Recorder {
-        Recorder::new(self.clone())
+    pub fn reader(&self, inventory: InventoryKey) -> Recorder {
+        Recorder::new(self.clone(), inventory)
     }
 
     /// Why what a reader was told is not all in the journal; to be said once, at the end of a run.

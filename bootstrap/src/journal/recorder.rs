@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::{Journal, process::Process};
+use super::{InventoryKey, Journal, process::Process};
 use crate::{
     events::{Event, Reader, RunId, Step},
     inventory::HostName,
@@ -29,6 +29,7 @@ const TICKS: u32 = 8;
 #[derive(Debug)]
 pub struct Recorder {
     journal: Journal,
+    inventory: InventoryKey,
     waiting: VecDeque<(Timestamp, Event)>,
     /// The last step of each host, if it is not written yet.
     steps: BTreeMap<HostName, Step>,
@@ -39,9 +40,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(journal: Journal) -> Self {
+    pub(super) fn new(journal: Journal, inventory: InventoryKey) -> Self {
         Self {
             journal,
+            inventory,
             waiting: VecDeque::new(),
             steps: BTreeMap::new(),
             ticks: 0,
@@ -56,7 +58,8 @@ impl Recorder {
         if self.waiting.is_empty() && self.steps.is_empty() {
             return;
         }
-        let result = write(&mut self.journal.lock(), run, &self.steps, &self.waiting, to_disk);
+        let result =
+            write(&mut self.journal.lock(), (run, self.inventory), &self.steps, &self.waiting, to_disk);
         self.failing = result.is_err();
         let trouble = match result {
             Ok(()) => {
@@ -120,7 +123,7 @@ impl Drop for Recorder {
 /// Writes steps and events in one transaction: all of them, or none.
 fn write(
     connection: &mut Connection,
-    run: &RunId,
+    (run, inventory): (&RunId, InventoryKey),
     steps: &BTreeMap<HostName, Step>,
     events: &VecDeque<(Timestamp, Event)>,
     to_disk: bool,
@@ -132,6 +135,7 @@ fn write(
     let mut events = events.iter().peekable();
     if let Some((at, start)) = events.next_if(|(_, event)| matches!(event, Event::RunStarted { .. })) {
         record(&transaction, run.as_str(), at.as_millisecond(), start)?;
+        transaction.execute("UPDATE runs SET key = ? WHERE id = ?", params![inventory.0, run.as_str()])?;
     }
     for (host, step) in steps {
         let sql = "UPDATE hosts SET step = ? WHERE run = ? AND name = ?";

@@ -1,18 +1,14 @@
 //! What the journal knows of past runs. Names are texts here: they are those of an inventory that
 //! may since have changed, so they stand for nothing in the one at hand.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf, absolute},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Params, Row};
+use rusqlite::{OptionalExtension, Params, Row, params};
 use serde::Serialize;
 
 use super::{
-    Journal, JournalError,
+    InventoryKey, Journal, JournalError,
     process::{Life, Process},
 };
 use crate::events::RunId;
@@ -168,19 +164,35 @@ impl Journal {
         })
     }
 
-    /// The hosts that were not Online at the end of an inventory's last run that was meant to change something; none if
-    /// there was no such run, or none that is over.
-    pub fn failed_hosts(&self, inventory: &Path) -> Result<Option<BTreeSet<String>>, JournalError> {
-        let inventory = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
-        let sql = format!(
-            "{RUNS} WHERE r.inventory = ? AND NOT r.dry_run GROUP BY r.id ORDER BY r.started DESC, r.id DESC LIMIT 9"
-        );
+    /// The hosts of an inventory that were not Online at the end of the last run that had them and was meant to change
+    /// something; none if there was no such run, or none that is over. The last run is the one that was written down last,
+    /// whatever the clock said.
+    pub fn failed_hosts(&self, inventory: InventoryKey) -> Result<Option<BTreeSet<String>>, JournalError> {
+        let sql = "SELECT id FROM runs WHERE key = ? AND NOT dry_run";
+        let over: Vec<String> = self.select(sql, [inventory.0], |row| row.get(0))?;
+        let at_work = self.at_work()?;
+        if over.iter().all(|run| at_work.contains(run)) {
+            return Ok(None);
+        }
+        // Beside max(), SQLite takes the other columns from the row that has it.
+        let sql = "SELECT h.name, h.outcome, max(r.rowid) FROM hosts h JOIN runs r ON r.id = h.run \
+                   WHERE r.key = ?1 AND NOT r.dry_run AND r.id NOT IN (SELECT value FROM json_each(?2)) \
+                   GROUP BY h.name";
+        let at_work = serde_json::Value::from_iter(at_work).to_string();
+        let last = self.select(sql, params![inventory.0, at_work], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
+        })?;
+        let failed = last.into_iter().filter(|(_, outcome)| outcome.as_deref() != Some("online"));
+        Ok(Some(failed.map(|(host, _)| host).collect()))
+    }
+
+    /// The ids of runs whose processes are there.
+    fn at_work(&self) -> Result<BTreeSet<String>, JournalError> {
         let here = Process::current();
-        let runs = self.select(&sql, [inventory.to_string_lossy()], |row| run(row, &here))?;
-        let Some(last) = runs.into_iter().find(|run| run.ending != Ending::Running) else { return Ok(None) };
-        let sql = "SELECT name FROM hosts WHERE run = ? AND coalesce(outcome, '') <> 'online'";
-        let failed = self.select(sql, [last.id.as_str()], |row| row.get(0))?;
-        Ok(Some(failed.into_iter().collect()))
+        let sql = format!("{RUNS} WHERE r.ended IS NULL GROUP BY r.id");
+        let open = self.select(&sql, [], |row| run(row, &here))?;
+        let running = open.into_iter().filter(|run| run.ending == Ending::Running);
+        Ok(running.map(|run| run.id.to_string()).collect())
     }
 
     /// What was done to a host in a run, in order.

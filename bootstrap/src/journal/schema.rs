@@ -8,16 +8,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::{JournalError, named};
 
 /// "btsp": tells a journal from other programs' SQLite files.
-const APPLICATION: i32 = 0x6274_7370;
+pub(super) const APPLICATION: i32 = 0x6274_7370;
 
 /// Another process writes for milliseconds; but waiting here holds up this run's displays.
 const BUSY: Duration = Duration::from_secs(3);
 
 /// The schema this program writes.
-pub(super) const KNOWN: u32 = 3;
+pub(super) const KNOWN: u32 = 4;
 
 /// Step `n` brings schema `n` to `n + 1`. Times are milliseconds since 1970, UTC.
-const MIGRATIONS: [&str; KNOWN as usize] = [
+pub(super) const MIGRATIONS: [&str; KNOWN as usize] = [
     "
 CREATE TABLE runs (
     id          TEXT PRIMARY KEY,
@@ -84,6 +84,32 @@ CREATE TABLE requests (
     settled     INTEGER,
     PRIMARY KEY (run, environment)
 ) STRICT, WITHOUT ROWID;
+",
+    "
+CREATE TABLE inventories (id INTEGER PRIMARY KEY) STRICT;
+
+CREATE TABLE places (
+    inventory INTEGER NOT NULL REFERENCES inventories (id),
+    path      TEXT NOT NULL,
+    file      TEXT,
+    PRIMARY KEY (inventory, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX places_by_path ON places (path);
+CREATE INDEX places_by_file ON places (file);
+
+CREATE TABLE members (
+    inventory INTEGER NOT NULL REFERENCES inventories (id),
+    host      TEXT NOT NULL,
+    site      TEXT,
+    PRIMARY KEY (inventory, host)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE runs ADD COLUMN key INTEGER REFERENCES inventories (id);
+CREATE INDEX runs_by_key ON runs (key);
+INSERT INTO inventories (id) SELECT min(rowid) FROM runs GROUP BY inventory;
+INSERT INTO places (inventory, path) SELECT min(rowid), inventory FROM runs GROUP BY inventory;
+UPDATE runs SET key = (SELECT inventory FROM places WHERE path = runs.inventory);
+INSERT OR IGNORE INTO members (inventory, host) SELECT r.key, h.name FROM runs r JOIN hosts h ON h.run = r.id;
 ",
 ];
 

@@ -1,4 +1,5 @@
 mod histories;
+mod keys;
 mod sweeping;
 
 use std::{os::unix::fs::PermissionsExt, process::Command};
@@ -22,6 +23,26 @@ fn fresh() -> (TempDir, PathBuf, Journal) {
     (directory, path, journal)
 }
 
+/// An inventory that is always the same.
+fn key(journal: &Journal) -> InventoryKey {
+    journal.key_at(Path::new("/etc/fleet/hosts.toml"), &inventories::Members::new()).unwrap()
+}
+
+fn other_key(journal: &Journal) -> InventoryKey {
+    journal.key_at(Path::new("/etc/fleet/other.toml"), &inventories::Members::new()).unwrap()
+}
+
+/// An empty journal as a program of that schema made it.
+fn of_schema(schema: u32, path: &Path) -> Connection {
+    let old = Connection::open(path).unwrap();
+    for migration in &schema::MIGRATIONS[..schema as usize] {
+        old.execute_batch(migration).unwrap();
+    }
+    old.pragma_update(None, "application_id", schema::APPLICATION).unwrap();
+    old.pragma_update(None, "user_version", schema).unwrap();
+    old
+}
+
 fn tell(reader: &mut Recorder, second: i64, event: &Event) {
     reader.read(story::at(second), event);
 }
@@ -32,7 +53,7 @@ fn a_second(reader: &mut Recorder) {
 }
 
 fn whole_run(journal: &Journal) {
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(journal));
     for (at, event) in &story::whole() {
         reader.read(*at, event);
         reader.tick();
@@ -44,7 +65,7 @@ fn died(journal: &Journal, path: &Path, id: &str, activation: &str) {
     let Event::RunStarted { inventory, hosts, dry_run, .. } = story::start(&[("deb-1", "dev")]) else {
         panic!()
     };
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(journal));
     tell(&mut reader, 0, &Event::RunStarted { run: RunId::from_text(id), inventory, hosts, dry_run });
     tell(&mut reader, 1, &story::step("deb-1", Step::Install));
     tell(&mut reader, 2, &story::created(activation));
@@ -109,7 +130,7 @@ fn a_run_is_all_there_after_reopening() {
 #[test]
 fn hosts_that_only_the_fleets_report_names_are_recorded_too() {
     let (_directory, _path, journal) = fresh();
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     tell(&mut reader, 0, &story::start(&[("rpm-3", "prod")]));
     tell(&mut reader, 1, &Event::RunDone(sample::mixed()));
     let host = journal.hosts_of(&RunId::from_text(RUN)).unwrap().remove(0);
@@ -120,7 +141,7 @@ fn hosts_that_only_the_fleets_report_names_are_recorded_too() {
 fn a_dry_run_records_what_would_be_done() {
     let (_directory, _path, journal) = fresh();
     let Event::RunStarted { run, inventory, hosts, .. } = story::start(&[("deb-1", "dev")]) else { panic!() };
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     tell(&mut reader, 0, &Event::RunStarted { run, inventory, hosts, dry_run: true });
     let host = sample::dry().hosts.remove(0);
     tell(&mut reader, 1, &Event::HostDone(host));
@@ -134,7 +155,7 @@ fn a_dry_run_records_what_would_be_done() {
 #[test]
 fn an_activation_is_durable_at_once_and_other_events_after_a_second() {
     let (_directory, path, journal) = fresh();
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     tell(&mut reader, 0, &story::start(&[("deb-1", "dev")]));
     tell(&mut reader, 1, &story::created(ACTIVATION));
     tell(&mut reader, 2, &story::step("deb-1", Step::Install));
@@ -150,7 +171,7 @@ fn an_activation_is_durable_at_once_and_other_events_after_a_second() {
 #[test]
 fn activations_of_a_run_that_lives_are_nobodys_to_delete() {
     let (_directory, path, journal) = fresh();
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     tell(&mut reader, 0, &story::start(&[("deb-1", "dev")]));
     tell(&mut reader, 1, &story::created("alive"));
     died(&journal, &path, "20261121T000000Z-0001", "orphan");
@@ -158,13 +179,12 @@ fn activations_of_a_run_that_lives_are_nobodys_to_delete() {
     let other = Connection::open(&path).unwrap();
     let sql = "UPDATE runs SET machine = 'another', boot = 'another' WHERE id = '20261121T000000Z-0002'";
     other.execute(sql, []).unwrap();
-    let open = journal.open_activations().unwrap();
+    let open = journal.open_activations(key(&journal)).unwrap();
     let [orphan] = open.as_slice() else { panic!("{open:?}") };
     assert_eq!((orphan.id.as_str(), orphan.environment.as_str()), ("orphan", "dev"));
-    assert_eq!(orphan.inventory, Path::new("/etc/fleet/hosts.toml"));
     assert_eq!((orphan.created, orphan.why_left.as_deref()), (story::at(2), None));
     journal.mark_activation_deleted("orphan", story::at(60)).unwrap();
-    assert_eq!(journal.open_activations().unwrap(), []);
+    assert_eq!(journal.open_activations(key(&journal)).unwrap(), []);
     let endings: Vec<_> = journal.runs(9).unwrap().iter().map(|run| run.ending).collect();
     assert!(endings.contains(&Ending::Running) && endings.contains(&Ending::Died), "{endings:?}");
     assert!(endings.contains(&Ending::Unknown), "{endings:?}");
@@ -174,13 +194,13 @@ fn activations_of_a_run_that_lives_are_nobodys_to_delete() {
 fn an_activation_that_could_not_be_deleted_stays_with_its_reason_until_it_is() {
     let (_directory, _path, journal) = fresh();
     whole_run(&journal);
-    let open = journal.open_activations().unwrap();
+    let open = journal.open_activations(key(&journal)).unwrap();
     assert_eq!(open[0].why_left.as_deref(), Some("the endpoint does not answer"));
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     let Event::RunStarted { inventory, hosts, dry_run, .. } = story::start(&[]) else { panic!() };
     tell(&mut reader, 99, &Event::RunStarted { run: RunId::from_text("next"), inventory, hosts, dry_run });
     tell(&mut reader, 99, &Event::ActivationDeleted { id: ACTIVATION.into() });
-    assert_eq!(journal.open_activations().unwrap(), []);
+    assert_eq!(journal.open_activations(key(&journal)).unwrap(), []);
 }
 
 #[test]
@@ -196,7 +216,7 @@ fn two_processes_may_make_and_write_one_journal_at_once() {
                 else {
                     panic!()
                 };
-                let mut reader = journal.reader();
+                let mut reader = journal.reader(key(&journal));
                 let run = RunId::from_text(format!("run-{process}"));
                 tell(&mut reader, 0, &Event::RunStarted { run, inventory, hosts, dry_run });
                 for action in 0..50 {
@@ -225,7 +245,7 @@ fn two_processes_may_make_and_write_one_journal_at_once() {
 #[test]
 fn a_write_that_fails_is_told_at_the_end_and_made_up_for_if_it_can_be() {
     let (_directory, path, journal) = fresh();
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     tell(&mut reader, 0, &story::start(&[("deb-1", "dev")]));
     journal.lock().busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = Connection::open(&path).unwrap();
@@ -296,7 +316,7 @@ fn a_killed_process_leaves_its_activation_to_be_found() {
     const KILLED: &str = "BOOTSTRAP_TEST_JOURNAL_OF_A_KILLED_PROCESS";
     if let Some(path) = std::env::var_os(KILLED) {
         let journal = Journal::open(Path::new(&path)).unwrap();
-        let mut reader = journal.reader();
+        let mut reader = journal.reader(key(&journal));
         tell(&mut reader, 0, &story::start(&[("deb-1", "dev")]));
         tell(&mut reader, 1, &story::created("left by a killed process"));
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
@@ -311,5 +331,5 @@ fn a_killed_process_leaves_its_activation_to_be_found() {
         .unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     assert_eq!(journal.runs(1).unwrap()[0].ending, Ending::Died);
-    assert_eq!(journal.open_activations().unwrap()[0].id, "left by a killed process");
+    assert_eq!(journal.open_activations(key(&journal)).unwrap()[0].id, "left by a killed process");
 }

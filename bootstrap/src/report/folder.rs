@@ -2,7 +2,7 @@
 //! host. Each document is there whole or not at all. Nothing here fails a run: a full disk is a warning.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions, TryLockError},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -22,56 +22,64 @@ pub const HTML: &str = "report.html";
 const KEPT_RUNS: usize = 10;
 
 /// The directory of a report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder(PathBuf);
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Of a run at work, so that no other run takes it for an old one; the kernel's, so gone with this process.
+    _lock: Option<File>,
+}
 
 impl Folder {
     /// The directory that the operator named; made if it is not there. Documents of an earlier run are replaced.
     pub fn at(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        Ok(Self(std::path::absolute(path)?))
+        Ok(Self { path: std::path::absolute(path)?, _lock: None })
     }
 
-    /// A new directory below `reports`, readable by its owner only; of the older ones there, the newest are kept.
+    /// A new directory below `reports`, readable by its owner only. Of the older ones there, the newest are kept, and
+    /// those of runs at work, as this one is until it is dropped.
     pub fn of_run(reports: &Path, run: &RunId) -> io::Result<Self> {
         let path = reports.join(run.as_str());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        sweep(reports);
-        Ok(Self(path))
+        // Shared will do, and NFS gives nothing else for a directory. Where there are no locks, only age protects it.
+        let lock = File::open(&path).ok().filter(|directory| directory.try_lock_shared().is_ok());
+        sweep(reports, run);
+        Ok(Self { path, _lock: lock })
     }
 
     /// The directory of a run below `reports`, if it is there still.
     #[must_use]
     pub fn kept(reports: &Path, run: &RunId) -> Option<Self> {
         let path = reports.join(run.as_str());
-        path.is_dir().then(|| Self(std::path::absolute(&path).unwrap_or(path)))
+        let path = path.is_dir().then(|| std::path::absolute(&path).unwrap_or(path))?;
+        Some(Self { path, _lock: None })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The page for people.
     #[must_use]
     pub fn page(&self) -> PathBuf {
-        self.0.join(HTML)
+        self.path.join(HTML)
     }
 
     /// What `bootstrap --inventory` takes to run again what is not good.
     #[must_use]
     pub fn failed(&self) -> PathBuf {
-        self.0.join(FAILED)
+        self.path.join(FAILED)
     }
 
     /// Copies the log of a host from the directory of another report, if there is one.
     pub fn take_log(&self, host: &HostName, from: &Path) {
         let name = Path::new(logs::LOGS).join(logs::file_name(host));
-        let (from, to) = (from.join(&name), self.0.join(&name));
+        let (from, to) = (from.join(&name), self.path.join(&name));
         // A copy onto itself would empty it.
         if from.is_file() && from.canonicalize().ok() != to.canonicalize().ok() {
-            fs::create_dir_all(self.0.join(logs::LOGS)).ok();
+            fs::create_dir_all(self.path.join(logs::LOGS)).ok();
             fs::copy(from, to).ok();
         }
     }
@@ -80,7 +88,7 @@ impl Folder {
     /// `failed.toml`, not even an older run's.
     #[must_use]
     pub fn write(&self, report: &FleetReport, failed: Option<&str>) -> Vec<String> {
-        let logs = self.0.join(logs::LOGS);
+        let logs = self.path.join(logs::LOGS);
         let beside = html::Beside { has_log: &|name| logs.join(name).exists(), has_failed: failed.is_some() };
         let documents = [
             (JSON, Some(json::render(report))),
@@ -90,7 +98,7 @@ impl Folder {
         ];
         let mut troubles = Vec::new();
         for (name, text) in documents {
-            let path = self.0.join(name);
+            let path = self.path.join(name);
             let written = match text {
                 Some(text) => replace(&path, &text),
                 None => remove(&path),
@@ -123,15 +131,20 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the oldest; only what a run of ours may have made. One that stays is no harm.
-fn sweep(reports: &Path) {
+/// Removes the oldest but for those of runs at work, whose names may well be old where the clock was set back; only what a
+/// run of ours may have made. One that stays is no harm.
+fn sweep(reports: &Path, own: &RunId) {
     let names = fs::read_dir(reports).into_iter().flatten().flatten();
     let mut runs: Vec<_> =
         names.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_run(name)).collect();
     // Their names begin with their times.
     runs.sort_unstable_by(|one, other| other.cmp(one));
-    for run in runs.iter().skip(KEPT_RUNS) {
-        fs::remove_dir_all(reports.join(run)).ok();
+    for run in runs.iter().skip(KEPT_RUNS).filter(|run| *run != own.as_str()) {
+        let path = reports.join(run);
+        let directory = File::open(&path).map(|directory| (directory.try_lock(), directory));
+        if !matches!(directory, Ok((Err(TryLockError::WouldBlock), _))) {
+            fs::remove_dir_all(path).ok();
+        }
     }
 }
 
@@ -209,5 +222,25 @@ mod tests {
         assert_eq!(left.len(), 3 + KEPT_RUNS, "{left:?}");
         assert!(left.iter().any(|name| name.starts_with("20261122T2231")), "{left:?}");
         assert!(!left.iter().any(|name| name.starts_with("20261122T1231")), "{left:?}");
+    }
+
+    #[test]
+    fn the_directories_of_runs_at_work_are_spared_and_ones_own_wherever_the_clock_stands() {
+        let room = tempfile::tempdir().unwrap();
+        let start: Timestamp = "2026-11-22T10:31:05Z".parse().unwrap();
+        let at = |hour| RunId::new(start + SignedDuration::from_hours(hour));
+        let others = Folder::of_run(room.path(), &at(0)).unwrap();
+        for hour in 1..13 {
+            Folder::of_run(room.path(), &at(hour)).unwrap();
+        }
+        assert!(others.path().is_dir(), "its run is at work");
+        let set_back = Folder::of_run(room.path(), &at(-24)).unwrap();
+        assert!(set_back.path().is_dir(), "older than all others by its name");
+        drop(set_back);
+        let path = others.path().to_owned();
+        drop(others);
+        Folder::of_run(room.path(), &at(13)).unwrap();
+        assert!(!path.exists(), "its run has ended");
+        assert_eq!(names(room.path()).len(), KEPT_RUNS);
     }
 }

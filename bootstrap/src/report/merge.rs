@@ -63,6 +63,21 @@ impl MergeError {
     }
 }
 
+/// The parts among these reports, and the files of those that are left out: results of an earlier merge, which `*/report.json`
+/// finds beside the parts that they were made of. A merged report that has no run and no host in common with a part is one.
+#[must_use]
+pub fn without_results(reports: Vec<(PathBuf, FleetReport)>) -> (Vec<(PathBuf, FleetReport)>, Vec<PathBuf>) {
+    let parts = || reports.iter().map(|(_, report)| report).filter(|report| report.merged.is_empty());
+    let runs: BTreeSet<_> = parts().map(|part| part.run.as_str().to_owned()).collect();
+    let hosts: BTreeSet<_> = parts().flat_map(|part| &part.hosts).map(|host| host.host.clone()).collect();
+    let is_result = |report: &FleetReport| {
+        report.merged.iter().any(|run| runs.contains(run.as_str()))
+            || !report.merged.is_empty() && report.hosts.iter().any(|host| hosts.contains(&host.host))
+    };
+    let (results, parts): (Vec<_>, Vec<_>) = reports.into_iter().partition(|(_, report)| is_result(report));
+    (parts, results.into_iter().map(|(file, _)| file).collect())
+}
+
 /// One report of all these, each with the file that it is from.
 pub fn merge(parts: Vec<(PathBuf, FleetReport)>) -> Result<FleetReport, MergeError> {
     check(&parts)?;
@@ -210,6 +225,34 @@ mod tests {
         let in_steps = merge(vec![twice(&parts[..2]), twice(&parts[2..])]).unwrap();
         assert_eq!(json::render(&in_steps), json::render(&merge(parts).unwrap()), "also in steps");
         assert_eq!(missing(&in_steps), 0);
+    }
+
+    #[test]
+    fn an_earlier_result_among_its_parts_is_left_out_also_where_all_parts_were_run_again() {
+        let whole = fleet(30);
+        let parts = shards(&whole, 4);
+        let result = (PathBuf::from("all.json"), merge(parts.clone()).unwrap());
+        let half = (PathBuf::from("half.json"), merge(parts[..2].to_vec()).unwrap());
+        let names = |reports: &[(PathBuf, FleetReport)]| {
+            reports.iter().map(|(file, _)| file.display().to_string()).collect::<Vec<_>>()
+        };
+        let among = |mut parts: Vec<(PathBuf, FleetReport)>, result: &(PathBuf, FleetReport)| {
+            parts.insert(1, result.clone());
+            let (left, out) = without_results(parts);
+            (names(&left).join(" "), out)
+        };
+        let all = "0.json 1.json 2.json 3.json".to_owned();
+        assert_eq!(among(parts.clone(), &result), (all.clone(), vec!["all.json".into()]));
+        let again: Vec<_> = shards(&whole, 4)
+            .into_iter()
+            .map(|(file, part)| {
+                let run = RunId::from_text(format!("{}f", part.run.as_str()));
+                (file, FleetReport { run, ..part })
+            })
+            .collect();
+        assert_eq!(among(again, &result), (all, vec!["all.json".into()]));
+        let in_steps = among(parts[2..].to_vec(), &half);
+        assert_eq!(in_steps, ("2.json half.json 3.json".to_owned(), Vec::new()), "what no part has is kept");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{inventory::HostSpec, wildcard};
 
-/// The hosts that were not good in the last run of the inventory.
+/// The hosts that were not good in the last run of the inventory that had them.
 const FAILED: &str = "@failed";
 
 /// One term: a name of a host, a group or an environment, `*` and `?` standing for anything, or `@failed`; with `!`
@@ -22,7 +22,7 @@ pub enum InvalidTerm {
     #[error("there is no name in it; as in `web-*,!web-3`")]
     Empty,
     /// A word that begins with `@` and is not ours.
-    #[error("{0} means nothing; there is @failed: the hosts that were not good in the last run")]
+    #[error("{0} means nothing; there is @failed: the hosts that were not good in their last run")]
     Keyword(String),
 }
 

@@ -58,14 +58,14 @@ impl SelectionError {
 }
 
 impl Selection {
-    /// Does a term ask for the hosts that failed in the last run?
+    /// Does a term ask for the hosts that failed in their last run?
     #[must_use]
     pub fn wants_failed(&self) -> bool {
         self.terms.iter().any(Term::is_failed)
     }
 
-    /// The selected hosts, in the inventory's order. `failed` are those of the last run, if there was one. A shard, or
-    /// a last run in which nothing failed, may well leave none.
+    /// The selected hosts, in the inventory's order. `failed` are those that failed in their last run, if there was one. A
+    /// shard, or runs in which nothing failed, may well leave none.
     pub fn of(
         &self,
         inventory: &Inventory,

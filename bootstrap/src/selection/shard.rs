@@ -19,14 +19,34 @@ pub struct Shard {
 #[error("a shard is K/N, with K from 1 to N, as in 2/8")]
 pub struct InvalidShard;
 
-/// What an engine says about this task that is no shard.
+/// What an engine says about this task that is no shard, or not for certain: then hosts would be left out and nobody told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
-    /// Kubernetes tells a task its index, and not how many there are.
-    #[error("this is task {index} of an Indexed Job, and {COUNT} does not say how many tasks there are")]
+    /// The engine tells a task its index, and not how many there are.
+    #[error(
+        "this is task {index} of an array by {engine}, and {COUNT} does not say how many shards there are"
+    )]
     NoCount {
-        /// `JOB_COMPLETION_INDEX`.
+        /// The engine.
+        engine: &'static str,
+        /// The task's index.
         index: String,
+    },
+    /// The count is known, and not which of them this is.
+    #[error("{COUNT} says that there are {count} shards, and no engine says which of them this is")]
+    NoIndex {
+        /// How many there are.
+        count: String,
+    },
+    /// The tasks need not be the whole array: one with gaps or a step, or some tasks of another one, submitted again.
+    #[error(
+        "this is task {index} of a Slurm array that is not 1-N or 0-(N-1), so how many shards there are is not certain: {tasks}"
+    )]
+    Uncertain {
+        /// The task's index.
+        index: String,
+        /// What Slurm says of the array.
+        tasks: String,
     },
     /// The variables contradict each other.
     #[error("{variables} are no shard: {values}")]
@@ -44,40 +64,120 @@ impl ShardError {
     pub fn hint(&self) -> String {
         match self {
             Self::NoCount { .. } => {
-                format!("set {COUNT} in the pod's template to the Job's `completions`, or give --shard K/N")
+                format!(
+                    "set {COUNT} to the size of the whole array (a Job's `completions`), or give --shard K/N"
+                )
             }
+            Self::NoIndex { .. } => format!(
+                "give --shard K/N, or --shard none for the whole inventory, or take {COUNT} out of the environment"
+            ),
+            Self::Uncertain { .. } => format!(
+                "set {COUNT} to the size of the whole array, also where only some of its tasks are run again, or give --shard K/N"
+            ),
             Self::Nonsense { .. } => "give --shard K/N, or --shard none for the whole inventory".to_owned(),
         }
     }
 }
 
-/// How many tasks there are, where the engine does not tell.
+/// How many shards there are, where the engine does not tell or can't be trusted to.
 const COUNT: &str = "BOOTSTRAP_SHARDS";
 
 /// An engine for arrays of tasks, by the variables that it sets.
 struct Engine {
     name: &'static str,
     index: &'static str,
-    count: &'static str,
-    /// The index of the first task, and from one task to the next; 0 and 1 without them.
-    range: Option<(&'static str, &'static str)>,
+    /// How many tasks the array has.
+    size: Option<&'static str>,
+    ids: Ids,
+}
+
+/// How an engine numbers the tasks of an array.
+enum Ids {
+    /// From 0; a task that is tried again keeps its index, and none can be run without the others.
+    FromZero,
+    /// As the operator likes, at each submission anew.
+    Free,
 }
 
 const ENGINES: [Engine; 3] = [
     Engine {
         name: "AWS Batch",
         index: "AWS_BATCH_JOB_ARRAY_INDEX",
-        count: "AWS_BATCH_JOB_ARRAY_SIZE",
-        range: None,
+        size: Some("AWS_BATCH_JOB_ARRAY_SIZE"),
+        ids: Ids::FromZero,
     },
     Engine {
         name: "Slurm",
         index: "SLURM_ARRAY_TASK_ID",
-        count: "SLURM_ARRAY_TASK_COUNT",
-        range: Some(("SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP")),
+        size: Some("SLURM_ARRAY_TASK_COUNT"),
+        ids: Ids::Free,
     },
-    Engine { name: "Kubernetes", index: "JOB_COMPLETION_INDEX", count: COUNT, range: None },
+    Engine { name: "Kubernetes", index: "JOB_COMPLETION_INDEX", size: None, ids: Ids::FromZero },
 ];
+
+impl Engine {
+    /// The shard of the task at `index`.
+    fn shard(&self, index: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, ShardError> {
+        let size = self.size.and_then(variable);
+        let told = variable(COUNT);
+        let shard = match (&self.ids, told.as_deref(), size.as_deref()) {
+            (Ids::FromZero, Some(told), Some(size)) if told != size => None,
+            (Ids::FromZero, Some(count), _) | (Ids::FromZero, None, Some(count)) => from_zero(index, count),
+            (Ids::Free, Some(count), size) => wrapped(index, count, size),
+            (Ids::Free, None, Some(size)) => return of_whole_array(index, size, variable),
+            (_, None, None) => {
+                return Err(ShardError::NoCount { engine: self.name, index: index.to_owned() });
+            }
+        };
+        let named = [(self.index, Some(index)), (COUNT, told.as_deref())].into_iter();
+        let named = named.chain(self.size.map(|name| (name, size.as_deref())));
+        let (variables, values): (Vec<_>, Vec<_>) =
+            named.filter_map(|(name, value)| Some((name, value?))).unzip();
+        shard.ok_or_else(|| ShardError::Nonsense {
+            variables: variables.join(" and "),
+            values: values.join(" and "),
+        })
+    }
+}
+
+fn from_zero(index: &str, count: &str) -> Option<Shard> {
+    Shard::new(index.parse::<u32>().ok()?.checked_add(1)?, count.parse().ok()?)
+}
+
+/// Index K is shard K, and 0 is the last one: so a task that is submitted alone has the shard that it had in the
+/// whole array, whether that began with 0 or with 1.
+fn wrapped(index: &str, count: &str, size: Option<&str>) -> Option<Shard> {
+    let (index, count): (u32, u32) = (index.parse().ok()?, count.parse().ok()?);
+    let size: u32 = size.map_or(Some(1), |size| size.parse().ok())?;
+    let number = if index == 0 { count } else { index };
+    Shard::new(number, count).filter(|_| size <= count)
+}
+
+/// Slurm counts the tasks that were submitted, which are all there are only if they are 1-N or 0-(N-1); and one task alone
+/// is rather one that is run again than an array.
+fn of_whole_array(
+    index: &str,
+    size: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Shard, ShardError> {
+    let number = |name: &str| variable(name).and_then(|text| text.parse::<u32>().ok());
+    let (min, max) = (number("SLURM_ARRAY_TASK_MIN"), number("SLURM_ARRAY_TASK_MAX"));
+    let step = variable("SLURM_ARRAY_TASK_STEP");
+    let whole = || {
+        let (min, max, count) = (min?, max?, size.parse::<u32>().ok()?);
+        let task = index.parse::<u32>().ok()?;
+        let in_turn = max.checked_sub(min)?.checked_add(1)? == count && step.as_deref().unwrap_or("1") == "1";
+        let certain = in_turn && min <= 1 && count > 1 && (min..=max).contains(&task);
+        if certain { wrapped(index, size, Some(size)) } else { None }
+    };
+    whole().ok_or_else(|| {
+        let shown = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        let by = step.as_deref().filter(|step| *step != "1").map(|step| format!(" in steps of {step}"));
+        let tasks =
+            format!("tasks {} to {}{}, {size} of them", shown(min), shown(max), by.unwrap_or_default());
+        ShardError::Uncertain { index: index.to_owned(), tasks }
+    })
+}
 
 impl Shard {
     fn new(number: u32, count: u32) -> Option<Self> {
@@ -90,22 +190,13 @@ impl Shard {
     pub fn of_engine(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<(Self, &'static str)>, ShardError> {
-        for Engine { name, index, count, range } in &ENGINES {
-            let Some(position) = variable(index) else { continue };
-            let Some(total) = variable(count) else {
-                if *count == COUNT {
-                    return Err(ShardError::NoCount { index: position });
-                }
-                continue;
-            };
-            let (first, step) = range.map_or((None, None), |(first, step)| (variable(first), variable(step)));
-            let shard = shard_at(&position, first.as_deref(), step.as_deref(), &total);
-            return shard.map(|shard| Some((shard, *name))).ok_or_else(|| ShardError::Nonsense {
-                variables: format!("{index} and {count}"),
-                values: format!("{position} and {total}"),
-            });
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        for engine in &ENGINES {
+            if let Some(index) = variable(engine.index) {
+                return engine.shard(&index, &variable).map(|shard| Some((shard, engine.name)));
+            }
         }
-        Ok(None)
+        variable(COUNT).map_or(Ok(None), |count| Err(ShardError::NoIndex { count }))
     }
 
     /// Is this host in it?
@@ -115,14 +206,6 @@ impl Shard {
         let place = digest.iter().take(8).fold(0_u64, |place, byte| place << 8 | u64::from(*byte));
         place % u64::from(self.count.get()) + 1 == u64::from(self.number.get())
     }
-}
-
-/// The shard of the task at `position`, where positions begin with `first` and go on by `step`.
-fn shard_at(position: &str, first: Option<&str>, step: Option<&str>, count: &str) -> Option<Shard> {
-    let first: u32 = first.unwrap_or("0").parse().ok()?;
-    let step: u32 = step.unwrap_or("1").parse().ok()?;
-    let behind = position.parse::<u32>().ok()?.checked_sub(first)?;
-    Shard::new(behind.checked_div(step)?.checked_add(1)?, count.parse().ok()?)
 }
 
 impl FromStr for Shard {
@@ -170,27 +253,103 @@ mod tests {
         }
     }
 
+    fn slurm(
+        id: &str,
+        (min, max, step, count): (&str, &str, &str, &str),
+        told: Option<&str>,
+    ) -> Result<String, ShardError> {
+        let mut variables = vec![
+            ("SLURM_ARRAY_TASK_ID", id),
+            ("SLURM_ARRAY_TASK_MIN", min),
+            ("SLURM_ARRAY_TASK_MAX", max),
+            ("SLURM_ARRAY_TASK_STEP", step),
+            ("SLURM_ARRAY_TASK_COUNT", count),
+        ];
+        variables.extend(told.map(|told| (COUNT, told)));
+        of(&variables).map(|found| found.unwrap().0.to_string())
+    }
+
     #[test]
-    fn engines_count_from_zero_or_from_where_they_like() {
+    fn batch_and_kubernetes_count_from_zero() {
         let batch = [("AWS_BATCH_JOB_ARRAY_INDEX", "0"), ("AWS_BATCH_JOB_ARRAY_SIZE", "4")];
         assert_eq!(of(&batch).unwrap(), Some(("1/4".parse().unwrap(), "AWS Batch")));
-        let slurm = [
-            ("SLURM_ARRAY_TASK_ID", "25"),
-            ("SLURM_ARRAY_TASK_COUNT", "4"),
-            ("SLURM_ARRAY_TASK_MIN", "5"),
-            ("SLURM_ARRAY_TASK_STEP", "10"),
-        ];
-        assert_eq!(of(&slurm).unwrap(), Some(("3/4".parse().unwrap(), "Slurm")));
         let job = [("JOB_COMPLETION_INDEX", "3"), (COUNT, "4")];
         assert_eq!(of(&job).unwrap(), Some(("4/4".parse().unwrap(), "Kubernetes")));
         assert_eq!(of(&[]).unwrap(), None);
     }
 
     #[test]
-    fn an_engine_that_does_not_make_sense_is_named() {
-        let error = of(&[("JOB_COMPLETION_INDEX", "3")]).unwrap_err();
-        assert!(error.hint().contains("`completions`"), "{error}");
+    fn a_slurm_array_is_known_by_itself_only_if_it_is_whole_beyond_doubt() {
+        for (id, array, expected) in [
+            ("1", ("1", "8", "1", "8"), "1/8"),
+            ("8", ("1", "8", "1", "8"), "8/8"),
+            ("3", ("0", "7", "1", "8"), "3/8"),
+            ("0", ("0", "7", "1", "8"), "8/8"),
+        ] {
+            assert_eq!(slurm(id, array, None).as_deref(), Ok(expected), "{id} of {array:?}");
+        }
+        for (id, array) in [
+            ("1", ("1", "7", "1", "3")),    // --array=1,3,7
+            ("3", ("1", "5", "2", "3")),    // --array=1-5:2
+            ("3", ("3", "3", "1", "1")),    // --array=3
+            ("1", ("1", "1", "1", "1")),    // --array=1
+            ("4", ("3", "4", "1", "2")),    // --array=3-4
+            ("25", ("5", "35", "10", "4")), // --array=5-35:10
+        ] {
+            let error = slurm(id, array, None).unwrap_err();
+            assert!(matches!(error, ShardError::Uncertain { .. }), "{id} of {array:?}: {error}");
+            assert!(error.hint().contains("BOOTSTRAP_SHARDS"), "{error}");
+        }
+        let error = slurm("3", ("1", "5", "2", "3"), None).unwrap_err().to_string();
+        assert!(error.ends_with("not certain: tasks 1 to 5 in steps of 2, 3 of them"), "{error}");
+    }
+
+    #[test]
+    fn a_slurm_task_that_is_run_again_alone_has_the_shard_that_it_had() {
+        for (min, max) in [("1", "8"), ("0", "7")] {
+            for id in ["0", "1", "3", "7", "8"].into_iter().filter(|id| (min..=max).contains(id)) {
+                let whole = slurm(id, (min, max, "1", "8"), None);
+                assert!(whole.is_ok());
+                assert_eq!(slurm(id, (id, id, "1", "1"), Some("8")), whole, "{id} of {min}-{max}");
+                assert_eq!(slurm(id, (min, max, "1", "8"), Some("8")), whole, "{id} of {min}-{max}");
+            }
+        }
+        assert_eq!(slurm("7", ("1", "7", "1", "3"), Some("8")).as_deref(), Ok("7/8"));
+    }
+
+    #[test]
+    fn what_the_engine_says_must_agree_with_the_count_that_is_told() {
+        assert!(matches!(slurm("9", ("9", "9", "1", "1"), Some("8")), Err(ShardError::Nonsense { .. })));
+        let twice = slurm("0", ("0", "8", "1", "9"), Some("8"));
+        assert!(
+            matches!(twice, Err(ShardError::Nonsense { .. })),
+            "0 and 8 would be the same shard: {twice:?}"
+        );
+        let batch = [("AWS_BATCH_JOB_ARRAY_INDEX", "0"), ("AWS_BATCH_JOB_ARRAY_SIZE", "4"), (COUNT, "8")];
+        let error = of(&batch).unwrap_err().to_string();
+        assert!(
+            error.contains("BOOTSTRAP_SHARDS and AWS_BATCH_JOB_ARRAY_SIZE are no shard: 0 and 8 and 4"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_does_not_tell_enough_is_named() {
+        for (index, engine) in [
+            ("JOB_COMPLETION_INDEX", "Kubernetes"),
+            ("SLURM_ARRAY_TASK_ID", "Slurm"),
+            ("AWS_BATCH_JOB_ARRAY_INDEX", "AWS Batch"),
+        ] {
+            let error = of(&[(index, "3")]).unwrap_err();
+            assert!(error.to_string().contains(engine) && error.hint().contains("`completions`"), "{error}");
+        }
         let error = of(&[("JOB_COMPLETION_INDEX", "4"), (COUNT, "4")]).unwrap_err();
         assert!(error.to_string().contains("JOB_COMPLETION_INDEX and BOOTSTRAP_SHARDS"), "{error}");
+        let error = of(&[(COUNT, "4")]).unwrap_err();
+        assert!(
+            matches!(error, ShardError::NoIndex { .. }),
+            "each controller would take everything: {error}"
+        );
+        assert_eq!(of(&[(COUNT, "")]), Ok(None));
     }
 }

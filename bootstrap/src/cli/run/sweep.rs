@@ -1,14 +1,14 @@
 //! What runs that were cut off left in AWS: activations, looked for before a run's hosts begin, and registrations that no host
 //! kept, looked for when they have ended.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Planes;
 use crate::{
     events::{Event, Events, RunId},
-    journal::{Journal, UnsettledRequest},
+    journal::{InventoryKey, Journal, UnsettledRequest},
     ssm::{AwsControlPlane, ControlPlane, gc, remove_strays},
 };
 
@@ -20,7 +20,7 @@ const LEFTOVERS_WITHIN: Duration = Duration::from_secs(20);
 const AWS_IS_THROUGH_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
 /// Deletes the activations that runs of this inventory created, or may have created, and did not live to delete.
-pub(super) async fn leftovers(journal: &Journal, inventory: &Path, planes: &Planes, events: &Events) {
+pub(super) async fn leftovers(journal: &Journal, inventory: InventoryKey, planes: &Planes, events: &Events) {
     let deleting = async {
         created(journal, inventory, planes, events).await;
         requested(journal, inventory, planes, events).await;
@@ -28,14 +28,9 @@ pub(super) async fn leftovers(journal: &Journal, inventory: &Path, planes: &Plan
     tokio::time::timeout(LEFTOVERS_WITHIN, deleting).await.ok();
 }
 
-async fn created(journal: &Journal, inventory: &Path, planes: &Planes, events: &Events) {
-    let file = std::path::absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
-    for left in journal.open_activations().unwrap_or_default() {
-        let (Some(plane), Ok(id), true) =
-            (plane(planes, &left.environment), left.id.parse(), left.inventory == file)
-        else {
-            continue;
-        };
+async fn created(journal: &Journal, inventory: InventoryKey, planes: &Planes, events: &Events) {
+    for left in journal.open_activations(inventory).unwrap_or_default() {
+        let (Some(plane), Ok(id)) = (plane(planes, &left.environment), left.id.parse()) else { continue };
         let event = match plane.delete_activation(&id).await {
             Ok(()) => Event::ActivationDeleted { id: left.id },
             Err(why) => Event::ActivationLeft { id: left.id, why: why.to_string() },
@@ -45,7 +40,7 @@ async fn created(journal: &Journal, inventory: &Path, planes: &Planes, events: &
 }
 
 /// Those whose ids no run was told have its id in a tag.
-async fn requested(journal: &Journal, inventory: &Path, planes: &Planes, events: &Events) {
+async fn requested(journal: &Journal, inventory: InventoryKey, planes: &Planes, events: &Events) {
     let mut unsettled: BTreeMap<String, Vec<UnsettledRequest>> = BTreeMap::new();
     for request in journal.unsettled_requests(inventory).unwrap_or_default() {
         unsettled.entry(request.environment.clone()).or_default().push(request);
@@ -89,11 +84,11 @@ fn plane<'p>(planes: &'p Planes, environment: &str) -> Option<&'p Arc<AwsControl
 const STRAYS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Deregisters nodes that no host holds, and says so. What can't be done now is tried at the end of the next run.
-pub(super) async fn strays(journal: &Journal, inventory: &Path, planes: &Planes) {
+pub(super) async fn strays(journal: &Journal, inventory: InventoryKey, planes: &Planes) {
     tokio::time::timeout(STRAYS_WITHIN, sweep(journal, inventory, planes)).await.ok();
 }
 
-async fn sweep(journal: &Journal, inventory: &Path, planes: &Planes) {
+async fn sweep(journal: &Journal, inventory: InventoryKey, planes: &Planes) {
     for unswept in journal.unswept_activations(inventory).unwrap_or_default() {
         let plane = planes.iter().find(|(name, _)| name.as_str() == unswept.environment);
         let (Some((name, (_, plane))), Ok(id)) = (plane, unswept.id.parse()) else { continue };

@@ -19,7 +19,7 @@ fn run(
     let Event::RunStarted { inventory, hosts: named, dry_run, .. } = story::start(&inventoried) else {
         panic!()
     };
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(journal));
     tell(
         &mut reader,
         second,
@@ -47,7 +47,7 @@ fn online(host: &str, node: &str) -> HostReport {
 }
 
 fn unswept(journal: &Journal) -> Vec<(String, Vec<String>)> {
-    let found = journal.unswept_activations(Path::new("/etc/fleet/hosts.toml")).unwrap();
+    let found = journal.unswept_activations(key(journal)).unwrap();
     found.into_iter().map(|left| (left.id, left.held.into_iter().collect())).collect()
 }
 
@@ -62,7 +62,7 @@ fn an_activation_whose_hosts_are_all_seen_is_swept_once() {
     ];
     run(&journal, FIRST, 0, Some(ACTIVATION), &hosts);
     assert_eq!(unswept(&journal), [(ACTIVATION.to_owned(), vec![NODE.to_owned()])]);
-    assert_eq!(journal.unswept_activations(Path::new("/etc/fleet/other.toml")).unwrap(), []);
+    assert_eq!(journal.unswept_activations(other_key(&journal)).unwrap(), []);
     journal.mark_activation_swept(ACTIVATION, story::at(9)).unwrap();
     assert_eq!(unswept(&journal), []);
 }
@@ -84,38 +84,83 @@ fn a_host_that_may_have_got_the_code_is_waited_for_until_it_is_seen_registered()
 
 #[test]
 fn activations_of_an_older_journal_are_not_looked_through() {
-    let (_directory, path, journal) = fresh();
-    run(&journal, FIRST, 0, Some(ACTIVATION), &[("deb-1", Some(online("deb-1", NODE)))]);
-    drop(journal);
-    let older = Connection::open(&path).unwrap();
-    let sql = "DROP TABLE requests; ALTER TABLE activations DROP COLUMN swept; PRAGMA user_version = 1";
-    older.execute_batch(sql).unwrap();
-    drop(older);
-    assert_eq!(unswept(&Journal::open(&path).unwrap()), []);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.db");
+    let sql = "INSERT INTO runs (id, inventory, started, ended, dry_run, pid) \
+               VALUES ('old', '/etc/fleet/hosts.toml', 0, 1, 0, 1); \
+               INSERT INTO hosts (run, name, position, environment, outcome, node) \
+               VALUES ('old', 'deb-1', 0, 'dev', 'online', 'mi-0123456789abcdef0'); \
+               INSERT INTO activations (id, run, environment, registrations, created) \
+               VALUES ('6a2f1c1e-8b8e-4a51-9d3c-0123456789ab', 'old', 'dev', 1, 0)";
+    of_schema(1, &path).execute_batch(sql).unwrap();
+    let journal = Journal::open(&path).unwrap();
+    assert_eq!(unswept(&journal), []);
+    assert_eq!(journal.open_activations(key(&journal)).unwrap().len(), 1, "but deleted");
 }
 
 #[test]
-fn those_that_failed_are_of_the_last_run_that_is_over() {
+fn a_host_seen_by_a_run_before_this_one_is_not_seen_since_wherever_the_clock_stands() {
+    let (_directory, _path, journal) = fresh();
+    run(&journal, FIRST, 60, None, &[("deb-1", Some(online("deb-1", NODE)))]);
+    let lost = failed("deb-1", Step::Register);
+    run(&journal, SECOND, 0, Some(ACTIVATION), &[("deb-1", Some(lost))]);
+    assert_eq!(unswept(&journal), [], "it may hold a node of the activation, though the clock was set back");
+}
+
+/// Every run's process is gone.
+fn all_over(path: &Path) {
+    Connection::open(path).unwrap().execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
+}
+
+#[test]
+fn a_run_that_is_at_work_says_nothing_of_who_failed() {
     let (_directory, path, journal) = fresh();
-    let inventory = Path::new("/etc/fleet/hosts.toml");
+    let inventory = key(&journal);
     assert_eq!(journal.failed_hosts(inventory).unwrap(), None);
     run(&journal, FIRST, 0, None, &[("deb-1", Some(online("deb-1", NODE))), ("deb-2", None)]);
     assert_eq!(journal.failed_hosts(inventory).unwrap(), None, "it is at work");
-    let other = Connection::open(&path).unwrap();
-    other.execute("UPDATE runs SET pid_started = pid_started + 1", []).unwrap();
+    all_over(&path);
     assert_eq!(journal.failed_hosts(inventory).unwrap(), Some(["deb-2".to_owned()].into()));
-    assert_eq!(journal.failed_hosts(Path::new("/etc/fleet/other.toml")).unwrap(), None);
+    assert_eq!(journal.failed_hosts(other_key(&journal)).unwrap(), None);
+}
+
+#[test]
+fn a_host_has_failed_until_a_run_that_has_it_brings_it_online_wherever_the_clock_stands() {
+    let (_directory, path, journal) = fresh();
+    let inventory = key(&journal);
+    let failed_now = || {
+        all_over(&path);
+        journal.failed_hosts(inventory).unwrap().unwrap().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let hosts = [
+        ("deb-1", Some(failed("deb-1", Step::Install))),
+        ("deb-2", Some(failed("deb-2", Step::Connect))),
+        ("deb-3", None),
+        ("deb-4", Some(online("deb-4", NODE))),
+    ];
+    run(&journal, FIRST, 0, None, &hosts);
+    assert_eq!(failed_now(), "deb-1 deb-2 deb-3");
+    run(&journal, SECOND, 60, None, &[("deb-1", Some(online("deb-1", NODE)))]);
+    assert_eq!(failed_now(), "deb-2 deb-3", "a run of one host says nothing of the others");
+    run(&journal, "20261122T123105Z-0003", 90, None, &[("deb-4", Some(failed("deb-4", Step::Start)))]);
+    assert_eq!(failed_now(), "deb-2 deb-3 deb-4");
+    run(&journal, "20261121T103105Z-0004", -86_400, None, &[("deb-2", Some(online("deb-2", NODE)))]);
+    assert_eq!(failed_now(), "deb-3 deb-4", "the clock was set back");
 }
 
 #[test]
 fn a_request_whose_answer_was_never_written_down_is_looked_for_until_it_is_settled() {
     let (_directory, path, journal) = fresh();
-    let inventory = Path::new("/etc/fleet/hosts.toml");
+    let inventory = key(&journal);
     run(&journal, FIRST, 0, None, &[("deb-1", None)]);
-    let mut reader = journal.reader();
+    let mut reader = journal.reader(key(&journal));
     let Event::RunStarted { hosts, dry_run, .. } = story::start(&[("deb-1", "dev")]) else { panic!() };
-    let started =
-        Event::RunStarted { run: RunId::from_text(SECOND), inventory: inventory.into(), hosts, dry_run };
+    let started = Event::RunStarted {
+        run: RunId::from_text(SECOND),
+        inventory: "/etc/fleet/hosts.toml".into(),
+        hosts,
+        dry_run,
+    };
     tell(&mut reader, 60, &started);
     let dev = crate::inventory::EnvironmentName::sample("dev");
     tell(&mut reader, 61, &Event::ActivationRequested { environment: dev.clone() });
@@ -130,7 +175,7 @@ fn a_request_whose_answer_was_never_written_down_is_looked_for_until_it_is_settl
         (request.run.as_str(), request.environment.as_str(), request.asked),
         (SECOND, "dev", story::at(61))
     );
-    assert_eq!(journal.unsettled_requests(Path::new("/etc/fleet/other.toml")).unwrap(), []);
+    assert_eq!(journal.unsettled_requests(other_key(&journal)).unwrap(), []);
     journal.mark_settled(request, story::at(300)).unwrap();
     assert_eq!(journal.unsettled_requests(inventory).unwrap(), []);
     tell(&mut reader, 301, &Event::ActivationRequested { environment: dev.clone() });
