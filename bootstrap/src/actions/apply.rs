@@ -323,7 +323,8 @@ mod tests {
             }),
             Action::Start(Start { reason: StartReason::Changed }),
         ];
-        let command = command(&actions, &PACKAGED, "run 7 of me", Some("42-7"), Some(&key()), Duration::ZERO).unwrap();
+        let command =
+            command(&actions, &PACKAGED, "run 7 of me", Some("42-7"), Some(&key()), Duration::ZERO).unwrap();
         let first = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent", "run 7 of me", "42-7"];
         assert_eq!(command.arguments()[..4], first);
         assert_eq!(command.arguments()[4..], ["settle-vault", "register", "eu-west-1", "", "", "", "start"]);
@@ -369,7 +370,9 @@ mod tests {
         for mark in [":begin start", ":done settle-vault", ":failed upload 4"] {
             assert!(is_mark(mark), "{mark}");
         }
-        for line in [":begin hunter2", ":done", ":note start", ":held run 7", ":stale", " :done start", "start"] {
+        for line in
+            [":begin hunter2", ":done", ":note start", ":held run 7", ":stale", " :done start", "start"]
+        {
             assert!(!is_mark(line), "{line}");
         }
     }

@@ -129,7 +129,8 @@ pub(super) struct State {
 impl State {
     /// What a plan rests on.
     fn premise(&self) -> String {
-        format!("{:?} {:?} {:?} {:?}", self.node, self.agent, self.config, self.environment).replace('\n', " ")
+        format!("{:?} {:?} {:?} {:?}", self.node, self.agent, self.config, self.environment)
+            .replace('\n', " ")
     }
 
     /// What the service manager says of the agent.
