@@ -18,6 +18,7 @@ macro_rules! apply_with {
         Script {
             name: "apply",
             text: concat!(
+                include_str!("../facts/premise.sh"),
                 include_str!("upload.sh"),
                 include_str!("download.sh"),
                 include_str!("proxy.sh"),
@@ -54,11 +55,13 @@ pub struct ActivationKey {
 /// The command for all of `actions` that happen on the host, in order; `None` if none does. An upload or a download comes
 /// first; the bytes of the one are the command's payload, the URL of the other is its secret `package_url`.
 ///
-/// `holder` is what the lock on the host says while it runs.
+/// `holder` is what the lock on the host says while it runs. Nothing is done where `premise`, that of the facts that were
+/// planned for, is no longer the host's.
 pub fn command(
     actions: &[Action],
     agent: &Installation,
     holder: &str,
+    premise: Option<&str>,
     key: Option<&ActivationKey>,
     limit: Duration,
 ) -> Option<Command> {
@@ -74,7 +77,8 @@ pub fn command(
         // The plan has refused the others.
         _ => &WITH_SYSTEMD,
     };
-    let arguments = [agent.unit, agent.binary, holder].into_iter().map(str::to_owned).chain(steps).collect();
+    let who_and_why = [agent.unit, agent.binary, holder, premise.unwrap_or_default()];
+    let arguments = who_and_why.into_iter().map(str::to_owned).chain(steps).collect();
     let mut command = Command::new(script, arguments, limit);
     for (variable, value) in actions.iter().flat_map(Action::shell_variables) {
         command = command.with_secret(variable, value);
@@ -94,6 +98,7 @@ pub struct Transcript {
     current: Option<Step>,
     failed: Option<Step>,
     held_by: Option<String>,
+    stale: bool,
     done: usize,
     tail: VecDeque<String>,
 }
@@ -118,6 +123,10 @@ impl Transcript {
         }
         if let Some(holder) = line.strip_prefix(":held ") {
             self.held_by = Some(holder.to_owned());
+            return Heard::Nothing;
+        }
+        if line == ":stale" {
+            self.stale = true;
             return Heard::Nothing;
         }
         if line.starts_with(":done ") {
@@ -149,6 +158,11 @@ impl Transcript {
     /// Who is at work on the host, if that is why nothing was done.
     pub fn held_by(&self) -> Option<&str> {
         self.held_by.as_deref()
+    }
+
+    /// Whether nothing was done because the host is no longer what was planned for.
+    pub fn is_stale(&self) -> bool {
+        self.stale
     }
 
     /// How many actions ended well.
@@ -309,17 +323,18 @@ mod tests {
             }),
             Action::Start(Start { reason: StartReason::Changed }),
         ];
-        let command = command(&actions, &PACKAGED, "run 7 of me", Some(&key()), Duration::ZERO).unwrap();
-        let first = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent", "run 7 of me"];
-        assert_eq!(command.arguments()[..3], first);
-        assert_eq!(command.arguments()[3..], ["settle-vault", "register", "eu-west-1", "", "", "", "start"]);
+        let command =
+            command(&actions, &PACKAGED, "run 7 of me", Some("42-7"), Some(&key()), Duration::ZERO).unwrap();
+        let first = ["amazon-ssm-agent.service", "/usr/bin/amazon-ssm-agent", "run 7 of me", "42-7"];
+        assert_eq!(command.arguments()[..4], first);
+        assert_eq!(command.arguments()[4..], ["settle-vault", "register", "eu-west-1", "", "", "", "start"]);
         assert_eq!(command.secret("activation_code").unwrap().expose_secret(), "a-very-secret-code");
         assert!(!format!("{command:?} {:?}", key()).contains("a-very-secret-code"));
     }
 
     #[test]
     fn a_plan_without_actions_on_the_host_needs_no_command() {
-        assert!(command(&[], &PACKAGED, "", None, Duration::ZERO).is_none());
+        assert!(command(&[], &PACKAGED, "", None, None, Duration::ZERO).is_none());
     }
 
     #[test]
@@ -355,7 +370,9 @@ mod tests {
         for mark in [":begin start", ":done settle-vault", ":failed upload 4"] {
             assert!(is_mark(mark), "{mark}");
         }
-        for line in [":begin hunter2", ":done", ":note start", ":held run 7", " :done start", "start"] {
+        for line in
+            [":begin hunter2", ":done", ":note start", ":held run 7", ":stale", " :done start", "start"]
+        {
             assert!(!is_mark(line), "{line}");
         }
     }

@@ -1,5 +1,5 @@
-# Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; $3 is who does it; the
-# other arguments are steps and what each needs, as actions/mod.rs lays them out. An upload or a
+# Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; $3 is who does it, $4
+# the premise of the plan (empty: it has none); the other arguments are steps and what each needs, as actions/mod.rs lays them out. An upload or a
 # download is the first of them.
 # Prints `:begin STEP`, the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
 # In between, `:note TEXT` is for the operator.
@@ -22,15 +22,15 @@ echo
 
 # Before the lock and while signals still count: a connection that hangs in the middle of it keeps nobody out.
 came=
-case $4 in
+case $5 in
 upload | download)
-    echo ":begin $4"
-    case $4 in
-    upload) step_upload "$5" "$6" "$7" ;;
-    download) step_download "$5" "$6" "$7" "$8" "$9" ;;
-    esac 2>&1 || ended_badly "$4" $?
-    ended_well "$4"
-    came=$5
+    echo ":begin $5"
+    case $5 in
+    upload) step_upload "$6" "$7" "$8" ;;
+    download) step_download "$6" "$7" "$8" "$9" "${10}" ;;
+    esac 2>&1 || ended_badly "$5" $?
+    ended_well "$5"
+    came=$6
     ;;
 esac
 
@@ -66,7 +66,8 @@ vault=$ssm/Vault
 saved=$ssm/Vault.bootstrap-saved
 agent_unit=$1
 agent_binary=$2
-shift 3
+planned_for=$4
+shift 4
 case $1 in
 upload) shift 4 ;;
 download) shift 6 ;;

@@ -1,4 +1,11 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # variables come before this file
+# Under the lock, so nothing changes any more: whoever was here since the host was looked at may have registered it. It is
+# planned anew.
+if [ -n "$planned_for" ] && [ "$(premise)" != "$planned_for" ]; then
+    echo :stale
+    exit 75
+fi
+
 while [ $# -gt 0 ]; do
     step=$1
     shift

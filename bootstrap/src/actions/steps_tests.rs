@@ -67,9 +67,21 @@ impl Stage {
 
     /// The same with this behind the stand-ins in `PATH`.
     fn run_with_path(&self, actions: &[Action], agent: &Installation, path: &str) -> (Option<i32>, String) {
+        self.run_planned(None, actions, agent, path)
+    }
+
+    /// The same as planned for a host of this premise.
+    fn run_planned(
+        &self,
+        premise: Option<&str>,
+        actions: &[Action],
+        agent: &Installation,
+        path: &str,
+    ) -> (Option<i32>, String) {
         let key = ActivationKey { id: "an-id".into(), code: "a-very-secret-code".to_owned().into() };
         let command =
-            apply::command(actions, agent, "run 7 of alice@controller", Some(&key), Duration::ZERO).unwrap();
+            apply::command(actions, agent, "run 7 of alice@controller", premise, Some(&key), Duration::ZERO)
+                .unwrap();
         let here = |name: &str| self.path(name).display().to_string();
         let script = command
             .text()
@@ -206,6 +218,32 @@ fn the_lock_names_its_holder_and_a_host_that_is_held_is_not_touched() {
     assert!(stage.calls().iter().all(|call| call.starts_with("flock")), "{:?}", stage.calls());
     drop(lock);
     assert_eq!(stage.run(&[start()], &PACKAGED).0, Some(0), "a file without a holder is in nobody's way");
+}
+
+#[test]
+fn nothing_is_done_on_a_host_that_is_no_longer_what_was_planned_for() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    let vault = stage.path("ssm/Vault/Store");
+    fs::create_dir_all(&vault).unwrap();
+    let holds = |node: &str| {
+        fs::write(vault.join("RegistrationKey"), format!("{{\"instanceID\":\"{node}\"}}")).unwrap();
+    };
+    let look = || {
+        let function = include_str!("../facts/premise.sh")
+            .replace("/var/lib/amazon/ssm", &stage.path("ssm").display().to_string());
+        let output = Process::new("sh").args(["-c", &format!("{function}\npremise")]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let none = look();
+    assert!(!none.is_empty() && !none.contains(char::is_whitespace), "{none}");
+    holds(NODE);
+    let (code, said) = stage.run_planned(Some(&none), &[start()], &PACKAGED, ":$PATH");
+    assert_eq!((code, said.as_str()), (Some(75), ":stale\n"));
+    assert_eq!(stage.calls(), Vec::<String>::new());
+
+    let (code, said) = stage.run_planned(Some(&look()), &[start()], &PACKAGED, ":$PATH");
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

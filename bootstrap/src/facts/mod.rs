@@ -23,7 +23,8 @@ use crate::{
 pub use parse::FactsError;
 
 /// The probe: one exec collects everything and changes nothing.
-pub static PROBE: Script = Script { name: "probe", text: include_str!("probe.sh") };
+pub static PROBE: Script =
+    Script { name: "probe", text: concat!(include_str!("premise.sh"), include_str!("probe.sh")) };
 
 /// What a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Facts {
     pub saved_vault: SavedVault,
     /// The node for which the agent's credentials are still good: some account's SSM knows it.
     pub credentials_of: Option<ManagedNodeId>,
+    /// What a plan of these facts rests on, in one word that changes with it; known to root only.
+    pub premise: Option<String>,
     /// `machine-id`, which two hosts share only if one was cloned from the other.
     pub machine_id: Option<String>,
     /// `amazon-ssm-agent.json`, if it exists.

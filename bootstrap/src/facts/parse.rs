@@ -149,6 +149,7 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
             None => SavedVault::None,
         },
         credentials_of: credentials_of(&answer, now),
+        premise: answer.get("premise").map(str::to_owned),
         machine_id: answer.get("machine-id").map(str::to_owned),
         config: answer.get("config").map(|_| answer.text("config").to_owned()),
         environment: Some(answer.text("environment").to_owned()).filter(|text| !text.is_empty()),

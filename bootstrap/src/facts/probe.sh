@@ -144,6 +144,7 @@ facts() {
     done
 
     if [ "$(id -u)" = 0 ]; then
+        say premise "$(premise)"
         say vault.instance "$(json_value $ssm/Vault/Store/RegistrationKey instanceID)"
         say vault.region "$(json_value $ssm/Vault/Store/RegistrationKey region)"
         # Its agent had credentials for this node, until then.

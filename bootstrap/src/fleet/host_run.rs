@@ -129,7 +129,8 @@ impl<B: Backend> HostRun<B> {
         self.show(step).await;
         let limit = self.spec.limits.command;
         // What this run itself lost sight of may take as long as any command.
-        let patience = if self.progress.borrow().in_doubt.is_some() { limit } else { PATIENCE };
+        let lost_sight = step == Step::Observe && self.progress.borrow().in_doubt.is_some();
+        let patience = if lost_sight { limit } else { PATIENCE };
         let probe = Facts::probe(self.spec.escalation, self.password(), limit, patience.min(limit * 9 / 10));
         let (events, name) = (self.run.events.clone(), self.spec.name.clone());
         let mut waiting = |line: &str| {

@@ -31,7 +31,8 @@ pub(super) struct Progress {
     pub(super) execs: u32,
     /// A command that changes the host was begun.
     pub(super) touched: bool,
-    /// The step in which it was lost sight of while it was being changed.
+    /// Where the first command that changes it began, or was lost: from then on what the host holds is known only of a
+    /// host that is seen again.
     pub(super) in_doubt: Option<Step>,
     /// What commands printed on it.
     pub(super) said: Arc<Spool>,
@@ -78,8 +79,8 @@ impl Progress {
         }
     }
 
-    /// A host that was lost while it was being changed, and could not be looked at again, is in doubt from that step on,
-    /// whatever the last try said: it may have registered, and the journal goes by the step.
+    /// A host that was lost while it was being changed or after, and could not be looked at again, is in doubt from that
+    /// step on, whatever the last try said: it may have registered, and the journal goes by the step.
     fn doubted(&self, outcome: Outcome) -> Outcome {
         let Some(step) = self.in_doubt else { return outcome };
         match outcome {
@@ -88,7 +89,7 @@ impl Progress {
                 let hint = "run the same command again: it goes on from here".to_owned();
                 Outcome::Failed { step, why, lines: Vec::new(), hint }
             }
-            Outcome::Failed { step: at, why, lines, hint } if at < Step::Install => {
+            Outcome::Failed { step: at, why, lines, hint } if at < Step::Upload => {
                 Outcome::Failed { step, why, lines, hint }
             }
             other => other,

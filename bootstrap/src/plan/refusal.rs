@@ -15,6 +15,9 @@ pub enum Refusal {
     /// Another run is at work on it, or an earlier one still is; in the words of its lock.
     #[error("another run is at work on it: {0}")]
     Held(String),
+    /// It is no longer what it was when it was planned for.
+    #[error("it was changed after it was looked at, by another run or by hand")]
+    Stale,
     /// No root rights; the login user, and by what they should have got them.
     #[error("{}", root_text(.0, .1, *.2))]
     Root(Root, String, Escalation),
@@ -154,6 +157,7 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::Held(_) => "wait until that run has ended, then run the same command again; the lock goes with the last process of its command on the host".to_owned(),
+            Self::Stale => "run the same command again: it looks at what is there now".to_owned(),
             Self::Root(root, user, by) => root_hint(root, user, *by),
             Self::Distribution(_) | Self::ServiceManager(..) => {
                 "take the host out of the inventory, or move it to a distribution that AWS supports for the agent".to_owned()

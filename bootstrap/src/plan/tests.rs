@@ -47,6 +47,7 @@ fn fresh() -> Facts {
         registration: None,
         saved_vault: SavedVault::None,
         credentials_of: None,
+        premise: None,
         machine_id: None,
         config: None,
         environment: None,

@@ -33,8 +33,10 @@ pub enum FailureKind {
     Denied,
     /// No credentials, or AWS does not accept them (expired, unknown, wrong secret, wrong clock).
     Credentials,
-    /// No answer: name, route, connection or time.
+    /// It was not sent: name, route or connection.
     Unreachable,
+    /// It was sent and no answer came: a connection that broke, or time.
+    Unanswered,
     /// The endpoint's certificate is not trusted.
     Untrusted,
     /// AWS is at fault (5xx); later may do.
@@ -101,13 +103,25 @@ impl SsmError {
     pub(super) fn no_answer(operation: &'static str, within: Duration) -> Self {
         let message = format!("no answer within {} seconds", within.as_secs());
         let (region, endpoint) = (String::new(), String::new());
-        Self { operation, code: None, message, kind: FailureKind::Unreachable, region, endpoint }
+        Self { operation, code: None, message, kind: FailureKind::Unanswered, region, endpoint }
     }
 
     /// The same call may succeed later without anyone doing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, FailureKind::Throttled | FailureKind::Unreachable | FailureKind::Unavailable)
+        matches!(
+            self.kind,
+            FailureKind::Throttled
+                | FailureKind::Unreachable
+                | FailureKind::Unanswered
+                | FailureKind::Unavailable
+        )
+    }
+
+    /// AWS may have carried the call out all the same.
+    #[must_use]
+    pub fn leaves_in_doubt(&self) -> bool {
+        matches!(self.kind, FailureKind::Unanswered | FailureKind::Unavailable | FailureKind::Other)
     }
 
     /// What the operator can do about it.
@@ -120,10 +134,10 @@ impl SsmError {
             }
             FailureKind::Denied => self.hint_for_denial(),
             FailureKind::Credentials => self.hint_for_credentials(),
-            FailureKind::Unreachable if endpoint.is_empty() => {
+            FailureKind::Unreachable | FailureKind::Unanswered if endpoint.is_empty() => {
                 "check that this machine reaches AWS".to_owned()
             }
-            FailureKind::Unreachable => format!(
+            FailureKind::Unreachable | FailureKind::Unanswered => format!(
                 "check that this machine resolves and reaches {endpoint} (HTTPS_PROXY and NO_PROXY are honoured), \
                  and that the environment's region ({region}) and endpoint are right"
             ),

@@ -73,6 +73,10 @@ struct State {
     failing_once: BTreeMap<Operation, VecDeque<SsmError>>,
     failing: BTreeMap<Operation, SsmError>,
     delays: BTreeMap<Operation, Duration>,
+    /// The answers to these creations are lost: they are carried out.
+    lost: VecDeque<SsmError>,
+    /// How long the controller was suspended, which its monotonic clock does not know.
+    suspended: SignedDuration,
     made: u64,
 }
 
@@ -107,7 +111,17 @@ impl FakeControlPlane {
     /// AWS's clock, which goes with tokio's.
     pub(crate) fn now(&self) -> Timestamp {
         let since = SignedDuration::try_from(self.started.elapsed()).unwrap();
-        Timestamp::from_second(EPOCH).unwrap() + since
+        Timestamp::from_second(EPOCH).unwrap() + since + self.lock().suspended
+    }
+
+    /// The controller is suspended for so long.
+    pub(crate) fn suspend(&self, time: Duration) {
+        self.lock().suspended += SignedDuration::try_from(time).unwrap();
+    }
+
+    /// The next creation of an activation is carried out, and its answer lost.
+    pub(crate) fn lose_creation(&self, error: SsmError) {
+        self.lock().lost.push_back(error);
     }
 
     /// The `number`th of some well-formed ids.
@@ -253,6 +267,10 @@ impl FakeControlPlane {
 }
 
 impl ControlPlane for FakeControlPlane {
+    fn now(&self) -> Timestamp {
+        Self::now(self)
+    }
+
     /// AWS has made the activation by the time the answer is on its way, so one whose caller is gone exists too.
     async fn create_activation(&self, request: &ActivationRequest) -> Result<Activation, SsmError> {
         self.called(Call::CreateActivation(request.clone())).await?;
@@ -269,6 +287,9 @@ impl ControlPlane for FakeControlPlane {
             created: Some(now),
         };
         state.activations.insert(id.clone(), (record, code.clone()));
+        if let Some(error) = state.lost.pop_front() {
+            return Err(error);
+        }
         let expires = now + SignedDuration::try_from(request.expires_in).unwrap();
         Ok(Activation { id, code, expires })
     }

@@ -36,7 +36,11 @@ pub const NODES_PER_REQUEST: usize = 50;
 
 /// The calls to SSM that `bootstrap` needs, for one environment.
 pub trait ControlPlane: Send + Sync + 'static {
-    /// Creates an activation; its code is in this answer and never again.
+    /// AWS's clock, as far as it is known: by its last answer, else ours.
+    fn now(&self) -> Timestamp;
+
+    /// Creates an activation; its code is in this answer and never again. AWS is asked once, since each request makes
+    /// another activation: whoever asks again after [doubt](SsmError::leaves_in_doubt) looks first for the one he lost.
     fn create_activation(
         &self,
         request: &ActivationRequest,
@@ -113,7 +117,7 @@ pub struct Activation {
     pub id: ActivationId,
     /// Its code.
     pub code: SecretString,
-    /// Until when hosts can register with it.
+    /// Until when hosts can register with it, by AWS's clock.
     pub expires: Timestamp,
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Decision {
     pub(super) standing: Standing,
     /// What the agent's unit and binary are called there.
     pub(super) agent: &'static Installation,
+    /// What it rests on, on the host.
+    pub(super) premise: Option<String>,
     pub(super) actions: Vec<Action>,
 }
 
@@ -48,7 +50,8 @@ impl<B: Backend> HostRun<B> {
         }
         let sentences = actions.iter().map(Action::sentence).collect();
         self.run.events.send(Event::Planned { host: self.spec.name.clone(), actions: sentences }).await;
-        Ok(Decision { package, file, standing, agent: facts.installation(), actions })
+        let (agent, premise) = (facts.installation(), facts.premise.clone());
+        Ok(Decision { package, file, standing, agent, premise, actions })
     }
 
     /// A cloned machine id does no harm by itself, but what else was cloned may: SSH host keys, the vault.

@@ -112,9 +112,14 @@ impl<B: Backend> HostRun<B> {
         };
         let key = if registers { Some(self.activation().await?) } else { None };
         let limit = self.limit_of(&decision.actions);
-        let Some(mut command) =
-            apply::command(&decision.actions, decision.agent, &self.run.holder(), key.as_ref(), limit)
-        else {
+        let Some(mut command) = apply::command(
+            &decision.actions,
+            decision.agent,
+            &self.run.holder(),
+            decision.premise.as_deref(),
+            key.as_ref(),
+            limit,
+        ) else {
             return Ok(());
         };
         if sends {
@@ -128,9 +133,12 @@ impl<B: Backend> HostRun<B> {
         self.enter(on_host().next().map_or(Step::Start, Action::step)).await?;
         let command = self.as_root(command);
         let mut transcript = Transcript::without(key.as_ref().map(|key| &key.code));
-        let touched_before = self.progress.borrow().touched;
-        self.progress.send_modify(|progress| progress.touched = true);
-        let entered = self.step();
+        let (entered, before) = (self.step(), self.progress.borrow().clone());
+        // From here on, not from a loss: whichever command after it is lost, the host may have registered.
+        self.progress.send_modify(|progress| {
+            progress.touched = true;
+            progress.in_doubt = before.in_doubt.or(Some(entered));
+        });
         let ended = {
             let actions = on_host().map(|action| (action.step(), action.sentence())).collect();
             let mut on_line = self.listener(&mut transcript, actions, turn);
@@ -140,7 +148,7 @@ impl<B: Backend> HostRun<B> {
         let step = transcript.failed_step().unwrap_or(entered);
         // A connection that was lost, or a limit that was passed, belongs to the step it happened in.
         let output = ended.map_err(|Setback { outcome, heals }| {
-            self.progress.send_modify(|progress| progress.in_doubt = progress.in_doubt.or(Some(step)));
+            self.progress.send_modify(|progress| progress.in_doubt = before.in_doubt.or(Some(step)));
             let outcome = match outcome {
                 Outcome::Failed { why, hint, .. } => {
                     Outcome::Failed { step, why, lines: transcript.last_lines(), hint }
@@ -152,10 +160,13 @@ impl<B: Backend> HostRun<B> {
         if output.code == Some(0) {
             return Ok(());
         }
-        if let Some(holder) = transcript.held_by() {
-            let held = plan::Refusal::Held(holder.to_owned());
-            self.progress.send_modify(|progress| progress.touched = touched_before || transcript.done() > 0);
-            return Err(Setback::that_heals(Self::failed(entered, held.to_string(), held.hint())));
+        let held = transcript.held_by().map(|holder| plan::Refusal::Held(holder.to_owned()));
+        if let Some(refusal) = held.or(transcript.is_stale().then_some(plan::Refusal::Stale)) {
+            self.progress.send_modify(|progress| {
+                progress.touched = before.touched || transcript.done() > 0;
+                progress.in_doubt = before.in_doubt;
+            });
+            return Err(Setback::that_heals(Self::failed(entered, refusal.to_string(), refusal.hint())));
         }
         let mut lines = transcript.last_lines();
         lines.extend(last_lines(&output).iter().map(|line| transcript.clean(&command.censored(line))));

@@ -108,6 +108,7 @@ impl<B: Backend> HostRun<B> {
             registered.agent,
             &self.run.holder(),
             None,
+            None,
             self.spec.limits.command,
         ) else {
             return Ok(());

@@ -36,6 +36,10 @@ pub(super) enum Fault {
     Untrusted,
     /// The next `apply` finds the host in the hands of another run.
     HeldBy(&'static str),
+    /// While the package is sent another run registers the host as this node.
+    RegisteredMeanwhile(ManagedNodeId),
+    /// When the command has done its work, this is what goes wrong next.
+    Then(&'static str, Vec<Fault>),
 }
 
 /// What a machine is, as far as it matters to the steps.
@@ -123,6 +127,12 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What a plan rests on.
+    fn premise(&self) -> String {
+        format!("{:?} {:?} {:?} {:?}", self.node, self.agent, self.config, self.environment)
+            .replace('\n', " ")
+    }
+
     /// What the service manager says of the agent.
     fn service(&self) -> String {
         match (self.kind, self.agent.is_some()) {
@@ -192,6 +202,7 @@ impl Machine {
         let mut say = |key: &str, value: &str| writeln!(text, "{key}={value}").unwrap();
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
         say("vault.region", &state.region);
+        say("premise", &state.premise());
         say("machine-id", &state.machine_id);
         if let Some(holder) = &state.held_by {
             say("held.now", holder);
@@ -215,7 +226,16 @@ impl Machine {
         assert_eq!(agent, self.state().kind.agent());
         let holder = words.next().unwrap();
         assert!(holder.starts_with("run 2") && holder.ends_with(" of alice@controller"), "{holder}");
+        let premise = words.next().unwrap();
+        let mut checked = false;
         while let Some(step) = words.next() {
+            if !checked && !matches!(step, "upload" | "download") {
+                checked = true;
+                if !premise.is_empty() && premise != self.state().premise().trim() {
+                    on_line(":stale");
+                    return Some(false);
+                }
+            }
             let arguments: Vec<&str> = match step {
                 "install" | "upload" => words.by_ref().take(3).collect(),
                 "register" => words.by_ref().take(4).collect(),
@@ -227,6 +247,12 @@ impl Machine {
             on_line(&format!(":begin {step}"));
             if step == "upload" {
                 tokio::time::sleep(Duration::from_millis(50)).await;
+                if let Some(Fault::RegisteredMeanwhile(node)) =
+                    self.fault(|fault| matches!(fault, Fault::RegisteredMeanwhile(_)))
+                {
+                    let mut state = self.state();
+                    (state.node, state.region) = (Some(node), "eu-central-1".to_owned());
+                }
             }
             let named = |fault: &Fault| match fault {
                 Fault::StepFails(name, _) | Fault::DoesNotStick(name) => *name == step,
@@ -319,11 +345,11 @@ impl Host for Machine {
         }
         self.state().execs.push(name.to_owned());
         let lost = || HostError::Lost { command: name, cause: "ordered by the test".to_owned() };
-        if self.fault(|fault| matches!(fault, Fault::Hangs(hung) if *hung == name)).is_some() {
-            std::future::pending::<()>().await;
-        }
         if self.fault(|fault| matches!(fault, Fault::LostBefore(lost) if *lost == name)).is_some() {
             return Err(lost());
+        }
+        if self.fault(|fault| matches!(fault, Fault::Hangs(hung) if *hung == name)).is_some() {
+            std::future::pending::<()>().await;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         if name == "apply"
@@ -341,6 +367,11 @@ impl Host for Machine {
             "diagnose" => ("amazon-ssm-agent is active".to_owned(), true),
             other => panic!("the machine was never taught the command {other}"),
         };
+        if let Some(Fault::Then(_, next)) =
+            self.fault(|fault| matches!(fault, Fault::Then(done, _) if *done == name))
+        {
+            self.state().faults.extend(next);
+        }
         if self.fault(|fault| matches!(fault, Fault::LostAfter(lost) if *lost == name)).is_some() {
             return Err(lost());
         }

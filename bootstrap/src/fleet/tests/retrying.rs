@@ -1,7 +1,9 @@
 //! What heals is tried again, what does not is not, and nobody waits for a host that waits.
 
+use std::path::PathBuf;
+
 use super::{machine::Fault, *};
-use crate::{events::Step, ssm::fake::Operation};
+use crate::{events::Step, journal::Journal, ssm::fake::Operation};
 
 fn patient<const N: usize>(names: [&str; N]) -> World {
     let mut world = World::new(names);
@@ -88,6 +90,47 @@ async fn a_host_that_is_lost_while_it_registers_and_stays_away_is_in_doubt_and_n
     assert!(machine.state().node.is_some(), "its node must not be taken for a stray");
 }
 
+/// Whether the nodes of an activation whose code this host may have had are looked through for such as no host holds.
+fn is_swept_after(report: &FleetReport) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&directory.path().join("journal.db")).unwrap();
+    let inventory = PathBuf::from("/etc/fleet/hosts.toml");
+    let hosts: Vec<_> =
+        report.hosts.iter().map(|host| (host.host.clone(), host.environment.clone())).collect();
+    let (environment, id) = (hosts[0].1.clone(), "an activation".to_owned());
+    let mut recorder = journal.reader();
+    let told = [
+        Event::RunStarted { run: report.run.clone(), inventory: inventory.clone(), hosts, dry_run: false },
+        Event::ActivationCreated { environment, id, limit: 9 },
+        Event::RunDone(report.clone()),
+    ];
+    told.iter().for_each(|event| recorder.read(Timestamp::now(), event));
+    !journal.unswept_activations(&inventory).unwrap().is_empty()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_lost_after_it_was_changed_is_in_doubt_however_the_next_try_ends() {
+    let lost = || Fault::LostBefore("probe");
+    for faults in [
+        vec![lost(), Fault::Unreachable, Fault::Unreachable],
+        vec![Fault::LostAfter("probe"), Fault::Unreachable, Fault::Unreachable],
+        vec![lost(), Fault::Untrusted],
+        vec![lost(), Fault::Hangs("probe")],
+    ] {
+        let world = patient(["a"]);
+        broken(&world, "a", &[Fault::Then("apply", faults.clone())]);
+        let report = world.run().await;
+        let Outcome::Failed { step, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+        assert_eq!(*step, Step::Upload, "where the command began after which nobody knows: {faults:?}");
+        assert!(world.machine("a").state().node.is_some() && report.hosts[0].node.is_none());
+        assert!(!is_swept_after(&report), "its node would be taken for a stray");
+        assert_eq!(outcomes(&world.run().await), ["online"], "{faults:?}");
+    }
+    let world = patient(["a"]);
+    broken(&world, "a", &[Fault::Unreachable, Fault::Unreachable, Fault::Unreachable]);
+    assert!(is_swept_after(&world.run().await), "it never had the code");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_does_not_heal_is_tried_once() {
     let world = patient(["a", "b", "c"]);
@@ -144,6 +187,28 @@ async fn what_was_planned_while_another_run_worked_on_the_host_is_planned_anew()
     let why = "another run is at work on it: run 7 of bob@elsewhere".to_owned();
     assert_eq!(retries(&world), [(1, 2, why)]);
     assert_eq!(world.machine("a").state().execs, ["probe", "apply", "probe", "apply", "probe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_another_run_registered_after_it_was_looked_at_is_not_registered_again() {
+    let world = patient(["a"]);
+    let node = FakeControlPlane::node_id(7);
+    world.cloud.add_node(&node);
+    broken(&world, "a", &[Fault::RegisteredMeanwhile(node.clone())]);
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(report.hosts[0].node.as_deref(), Some(node.as_str()), "adopted");
+    let why = "it was changed after it was looked at, by another run or by hand".to_owned();
+    assert_eq!(retries(&world), [(1, 2, why)]);
+    assert!(world.cloud.live_activations().is_empty());
+
+    let mut hasty = World::new(["a"]);
+    hasty.edit = |host| host.limits.retries = 0;
+    broken(&hasty, "a", &[Fault::RegisteredMeanwhile(node.clone())]);
+    let report = hasty.run().await;
+    let Outcome::Failed { hint, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert!(hint.contains("run the same command again"), "{hint}");
+    assert_eq!(hasty.machine("a").state().node, Some(node));
 }
 
 #[tokio::test(start_paused = true)]

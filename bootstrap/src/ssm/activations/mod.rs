@@ -30,7 +30,7 @@ pub const RUN_TAG: &str = "bootstrap:run";
 /// The activation tag that names the environment.
 pub const ENVIRONMENT_TAG: &str = "bootstrap:environment";
 
-/// Longer than [`super::AwsControlPlane`] takes to give up on a call.
+/// Longer than a pool asks, together with its last look for what was lost and its last call.
 const CREATION_WITHIN: Duration = Duration::from_secs(70);
 const DELETION_WITHIN: Duration = Duration::from_secs(20);
 const DELETION_TRIES: u32 = 3;
@@ -233,32 +233,39 @@ impl<C: ControlPlane> Activations<C> {
     }
 }
 
-/// Deletes activations of this run that AWS created without our hearing of it, found by their tag.
+/// Deletes activations of this run that AWS created without our hearing of it, and says whether that is the end of it.
 async fn sweep<C: ControlPlane>(
     pool: &Pool<C>,
     listener: &Listener,
 ) -> Vec<(ActivationId, Result<(), SsmError>)> {
-    let known = pool.created();
-    let found = tokio::time::timeout(
-        DELETION_WITHIN,
-        leftovers(pool.control_plane.as_ref(), &|run| *run != pool.run),
-    )
-    .await;
-    let Ok(Ok(found)) = found else {
-        let environment = pool.environment.name.clone();
+    let environment = pool.environment.name.clone();
+    let Ok(results) = remove_lost(pool, listener).await else {
         listener.tell(ActivationChange::InDoubt { environment }).await;
         return Vec::new();
     };
-    let unknown = found.into_iter().filter(|leftover| !known.contains(&leftover.record.id)).collect();
+    if pool.aws_is_through() && results.iter().all(|(_, outcome)| outcome.is_ok()) {
+        listener.tell(ActivationChange::Settled { environment }).await;
+    }
+    results
+}
+
+/// Deletes activations of this run whose id was never told, found by their tag; their codes are lost. The error is of the
+/// look for them.
+async fn remove_lost<C: ControlPlane>(
+    pool: &Pool<C>,
+    listener: &Listener,
+) -> Result<Vec<(ActivationId, Result<(), SsmError>)>, SsmError> {
+    let known = pool.created();
+    let keep = |run: &RunId| *run != pool.run;
+    let found = tokio::time::timeout(DELETION_WITHIN, leftovers(pool.control_plane.as_ref(), &keep)).await;
+    let found = found.unwrap_or_else(|_| Err(SsmError::no_answer("DescribeActivations", DELETION_WITHIN)))?;
+    let lost = found.into_iter().filter(|leftover| !known.contains(&leftover.record.id)).collect();
     let mut results = Vec::new();
-    for Collected { leftover, outcome } in collect(pool.control_plane.as_ref(), unknown).await {
+    for Collected { leftover, outcome } in collect(pool.control_plane.as_ref(), lost).await {
         listener.tell(change_of(&leftover.record.id, &outcome)).await;
         results.push((leftover.record.id, outcome));
     }
-    if results.iter().all(|(_, outcome)| outcome.is_ok()) {
-        listener.tell(ActivationChange::Settled { environment: pool.environment.name.clone() }).await;
-    }
-    results
+    Ok(results)
 }
 
 fn change_of(id: &ActivationId, result: &Result<(), SsmError>) -> ActivationChange {

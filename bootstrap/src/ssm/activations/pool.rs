@@ -7,20 +7,30 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::{
     ActivationChange, ActivationError, ActivationPool, ENVIRONMENT_TAG, Handout, Listener, RUN_TAG,
-    given::Given,
+    given::Given, remove_lost,
 };
 use crate::{
     events::RunId,
     inventory::{ActivationSource, Environment, Tags},
-    ssm::{ActivationId, ActivationRequest, ControlPlane, FailureKind, RegistrationLimit, SsmError},
+    ssm::{ActivationId, ActivationRequest, ControlPlane, RegistrationLimit, SsmError},
 };
 
-/// What takes longer was asked more than once, and AWS may have carried out each.
-const ONE_ATTEMPT: Duration = Duration::from_secs(15);
+/// For how long AWS is asked again. Ten attempts outlast a burst of throttling; where every second call is throttled, one in
+/// a thousand fails.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// So long after a call without an answer AWS may still be at work on it.
+const AWS_IS_THROUGH_AFTER: Duration = Duration::from_mins(2);
 
 /// AWS's limit for the tags of a node, which come from the activation.
 const MAX_TAGS: usize = 50;
@@ -32,6 +42,8 @@ pub(super) struct Pool<C> {
     pub(super) control_plane: Arc<C>,
     source: Source,
     state: Mutex<State>,
+    /// Told when the pool is closed.
+    closing: Notify,
     listener: Listener,
 }
 
@@ -50,8 +62,8 @@ struct State {
     /// A refusal that asking again would not change: the other thousand hosts needn't.
     refused: Option<SsmError>,
     created: Vec<ActivationId>,
-    /// A creation failed in a way that leaves open whether AWS carried it out.
-    in_doubt: bool,
+    /// When a creation last failed in a way that leaves open whether AWS carried it out.
+    doubted: Option<Instant>,
     closed: bool,
 }
 
@@ -60,7 +72,9 @@ struct State {
 struct Open {
     handout: Handout,
     room: u16,
-    stale_at: Instant,
+    /// Its last moment for a host that takes its time, by our monotonic clock and by AWS's. Ours stops while the machine is
+    /// suspended; and AWS's is computed from our time of day, which may be set back.
+    last: (Instant, Timestamp),
 }
 
 /// How far a creation is, for those who wait for it.
@@ -99,10 +113,11 @@ impl<C: ControlPlane> Pool<C> {
             creating: None,
             refused: None,
             created: Vec::new(),
-            in_doubt: false,
+            doubted: None,
             closed: false,
         };
-        Self { run: run.clone(), environment, control_plane, source, state: Mutex::new(state), listener }
+        let (run, state, closing) = (run.clone(), Mutex::new(state), Notify::new());
+        Self { run, environment, control_plane, source, state, closing, listener }
     }
 
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Handout, ActivationError> {
@@ -136,6 +151,7 @@ impl<C: ControlPlane> Pool<C> {
 
     pub(super) fn close(&self) {
         self.state().closed = true;
+        self.closing.notify_waiters();
     }
 
     /// Returns when nothing is being created any more.
@@ -148,7 +164,12 @@ impl<C: ControlPlane> Pool<C> {
 
     /// Whether there may be an activation of this run whose id was never told.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.state().in_doubt
+        self.state().doubted.is_some()
+    }
+
+    /// Whether a look that finds no such activation now is the last one that is needed.
+    pub(super) fn aws_is_through(&self) -> bool {
+        self.state().doubted.is_none_or(|at| at.elapsed() >= AWS_IS_THROUGH_AFTER)
     }
 
     pub(super) fn created(&self) -> Vec<ActivationId> {
@@ -164,7 +185,7 @@ impl<C: ControlPlane> Pool<C> {
         if state.closed {
             return Err(ActivationError::Closed(self.environment.name.clone()));
         }
-        if let Some(handout) = state.take() {
+        if let Some(handout) = state.take(self.control_plane.now()) {
             return Ok(Turn::Take(handout));
         }
         if let Some(error) = state.refused.clone() {
@@ -187,12 +208,48 @@ impl<C: ControlPlane> Pool<C> {
         creating
     }
 
+    /// Asks until AWS has created one, refuses, or has had its time.
     async fn create(&self, limit: RegistrationLimit) -> Progress {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Err(error) = self.ask(limit).await else { return Progress::Created };
+            let again = error.is_transient() && began.elapsed() + pause < ASKED_WITHIN;
+            if !again || !self.rest(pause).await {
+                let mut state = self.state();
+                state.creating = None;
+                state.refused = Some(error.clone()).filter(|error| !error.is_transient());
+                return Progress::Failed(error);
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    /// Waits; whether the pool is still open then.
+    async fn rest(&self, pause: Duration) -> bool {
+        let closing = self.closing.notified();
+        if self.state().closed {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = closing => false,
+        }
+    }
+
+    async fn ask(&self, limit: RegistrationLimit) -> Result<(), SsmError> {
         let Source::Create { expires_in, patience, description, tags } = &self.source else {
-            return Progress::Created;
+            return Ok(());
         };
         let environment = self.environment.name.clone();
         self.listener.tell(ActivationChange::Requested { environment: environment.clone() }).await;
+        if self.is_in_doubt() {
+            // Whoever may not look leaves it to `activations gc`.
+            remove_lost(self, &self.listener)
+                .await
+                .map(drop)
+                .or_else(|error| if error.is_transient() { Err(error) } else { Ok(()) })?;
+        }
         let asked_at = Instant::now();
         let request = ActivationRequest {
             role: self.environment.role.clone(),
@@ -202,45 +259,38 @@ impl<C: ControlPlane> Pool<C> {
             description: description.clone(),
             tags: tags.clone(),
         };
-        match self.control_plane.create_activation(&request).await {
-            Ok(activation) => {
-                let id = activation.id.clone();
-                let change = ActivationChange::Created {
-                    environment,
-                    id: id.clone(),
-                    limit,
-                    expires: activation.expires,
-                };
-                self.listener.tell(change).await;
-                self.settle(asked_at.elapsed() >= ONE_ATTEMPT).await;
-                let mut state = self.state();
-                state.created.push(id.clone());
-                state.creating = None;
-                state.open = Some(Open {
-                    handout: Handout { id, code: activation.code },
-                    room: limit.get(),
-                    stale_at: asked_at + expires_in.saturating_sub(*patience),
-                });
-                Progress::Created
-            }
+        let activation = match self.control_plane.create_activation(&request).await {
+            Ok(activation) => activation,
             Err(error) => {
-                self.settle(matches!(error.kind, FailureKind::Unreachable | FailureKind::Unavailable)).await;
-                let mut state = self.state();
-                state.creating = None;
-                state.refused = Some(error.clone()).filter(|error| !error.is_transient());
-                Progress::Failed(error)
+                self.settle(error.leaves_in_doubt()).await;
+                return Err(error);
             }
-        }
+        };
+        let (id, expires) = (activation.id.clone(), activation.expires);
+        let created = ActivationChange::Created { environment, id: id.clone(), limit, expires };
+        self.listener.tell(created).await;
+        self.settle(false).await;
+        let patience_signed = SignedDuration::try_from(*patience).unwrap_or_default();
+        let mut state = self.state();
+        state.created.push(id.clone());
+        state.creating = None;
+        state.open = Some(Open {
+            handout: Handout { id, code: activation.code },
+            room: limit.get(),
+            last: (
+                asked_at + expires_in.saturating_sub(*patience),
+                expires.checked_sub(patience_signed).unwrap_or(expires),
+            ),
+        });
+        Ok(())
     }
 
     /// Tells whether it is known what came of all requests, this last one included.
     async fn settle(&self, in_doubt: bool) {
-        let unsettled = {
-            let mut state = self.state();
-            state.in_doubt |= in_doubt;
-            state.in_doubt
-        };
-        if !unsettled {
+        if in_doubt {
+            self.state().doubted = Some(Instant::now());
+        }
+        if !self.is_in_doubt() {
             self.listener
                 .tell(ActivationChange::Settled { environment: self.environment.name.clone() })
                 .await;
@@ -259,8 +309,9 @@ impl<C: ControlPlane> Pool<C> {
 
 impl State {
     /// Room in the open activation, if there is any.
-    fn take(&mut self) -> Option<Handout> {
-        let open = self.open.as_mut().filter(|open| Instant::now() < open.stale_at)?;
+    fn take(&mut self, aws_now: Timestamp) -> Option<Handout> {
+        let fresh = |open: &&mut Open| Instant::now() < open.last.0 && aws_now < open.last.1;
+        let open = self.open.as_mut().filter(fresh)?;
         open.room = open.room.checked_sub(1)?;
         self.unserved = self.unserved.saturating_sub(1);
         Some(open.handout.clone())

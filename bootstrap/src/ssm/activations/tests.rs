@@ -137,6 +137,17 @@ async fn an_activation_about_to_expire_is_not_handed_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_activation_that_expired_while_the_controller_was_suspended_is_not_handed_out() {
+    let run = Run::over(3);
+    let first = run.activations.acquire(&run.dev).await.unwrap();
+    run.fake.suspend(Duration::from_hours(23));
+    assert_eq!(run.activations.acquire(&run.dev).await.unwrap().id, first.id);
+    run.fake.suspend(Duration::from_mins(31));
+    let second = run.activations.acquire(&run.dev).await.unwrap();
+    assert_ne!(first.id, second.id, "a host may take half an hour until it registers");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_for_is_what_the_inventory_says() {
     let run = Run::over(4);
     run.activations.acquire(&run.dev).await.unwrap();
@@ -178,9 +189,65 @@ async fn a_refusal_is_told_to_all_and_not_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn trouble_that_may_pass_is_tried_again_by_the_next_host() {
     let run = Run::over(2);
-    run.fake.fail_once(Operation::CreateActivation, throttled("CreateActivation"));
+    run.fake.fail(Operation::CreateActivation, throttled("CreateActivation"));
     assert!(run.activations.acquire(&run.dev).await.is_err());
+    run.fake.heal(Operation::CreateActivation);
     assert!(run.activations.acquire(&run.dev).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_is_waited_out_with_growing_pauses_until_the_run_ends() {
+    let run = Run::over(1);
+    run.fake.fail(Operation::CreateActivation, throttled("CreateActivation"));
+    let begun = Instant::now();
+    assert!(run.activations.acquire(&run.dev).await.is_err());
+    assert_eq!(run.fake.count(Operation::CreateActivation), 11);
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert_eq!(run.fake.count(Operation::Activations), 0, "nothing can have been created");
+
+    let activations = run.activations.clone();
+    let dev = run.dev.clone();
+    let waits = tokio::spawn(async move { activations.acquire(&dev).await });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let asked = run.fake.count(Operation::CreateActivation);
+    run.activations.close().await;
+    assert!(waits.await.unwrap().is_err());
+    assert_eq!(run.fake.count(Operation::CreateActivation), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_whose_answer_was_lost_is_deleted_before_another_one_is_created() {
+    let run = Run::over(1);
+    let lost = FakeControlPlane::error("CreateActivation", "", FailureKind::Unanswered);
+    run.fake.lose_creation(lost);
+    let handout = run.activations.acquire(&run.dev).await.unwrap();
+    let operations: Vec<_> = run.fake.calls().iter().map(|(_, call)| call.operation()).collect();
+    let create = Operation::CreateActivation;
+    assert_eq!(operations, [create, Operation::Activations, Operation::DeleteActivation, create]);
+    let live: Vec<_> = run.fake.live_activations().into_iter().map(|record| record.id).collect();
+    assert_eq!(live, [handout.id]);
+    let told = run.ledger.lock().unwrap().clone();
+    assert!(matches!(told[0], ActivationChange::Requested { .. }), "{told:?}");
+    let settled = |change: &ActivationChange| matches!(change, ActivationChange::Settled { .. });
+    assert!(!told.iter().any(settled), "AWS may be at work on the first one still: {told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_other_activation_is_created_while_the_lost_one_cannot_be_looked_for() {
+    let run = Run::over(1);
+    run.fake.lose_creation(FakeControlPlane::error("CreateActivation", "", FailureKind::Unanswered));
+    run.fake.fail(Operation::Activations, throttled("DescribeActivations"));
+    assert!(run.activations.acquire(&run.dev).await.is_err());
+    assert_eq!(run.fake.count(Operation::CreateActivation), 1);
+    run.fake.heal(Operation::Activations);
+    run.activations.acquire(&run.dev).await.unwrap();
+    assert_eq!(run.fake.live_activations().len(), 1);
+
+    let denied = FakeControlPlane::error("DescribeActivations", "AccessDenied", FailureKind::Denied);
+    let run = Run::over(1);
+    run.fake.lose_creation(FakeControlPlane::error("CreateActivation", "", FailureKind::Unanswered));
+    run.fake.fail(Operation::Activations, denied);
+    assert!(run.activations.acquire(&run.dev).await.is_ok(), "who may not look is not kept from enrolling");
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,10 +265,13 @@ async fn an_activation_whose_answer_was_lost_is_found_by_its_tag_and_deleted() {
         run.fake.create_activation(request).await.unwrap();
     }
     let lost = FakeControlPlane::error("CreateActivation", "InternalServerError", FailureKind::Unavailable);
-    run.fake.fail_once(Operation::CreateActivation, lost);
+    run.fake.fail(Operation::CreateActivation, lost);
+    run.fake.fail(Operation::Activations, throttled("DescribeActivations"));
     assert!(run.activations.acquire(&run.dev).await.is_err());
+    run.fake.heal(Operation::Activations);
     let settled = ActivationChange::Settled { environment: run.dev.clone() };
     assert!(!run.ledger.lock().unwrap().contains(&settled), "there may be one");
+    tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(run.activations.close().await.len(), 1, "what was swept is reported too");
     assert!(run.ledger.lock().unwrap().contains(&settled));
     let left: Vec<_> =
@@ -284,7 +354,7 @@ async fn a_deletion_without_an_answer_has_a_limit() {
     run.fake.delay(Operation::DeleteActivation, Duration::from_hours(24));
     let begun = Instant::now();
     let results = run.activations.close().await;
-    assert_eq!(results[0].1.as_ref().unwrap_err().kind, FailureKind::Unreachable);
+    assert_eq!(results[0].1.as_ref().unwrap_err().kind, FailureKind::Unanswered);
     assert!(begun.elapsed() < Duration::from_mins(2), "closing took {:?}", begun.elapsed());
 }
 

@@ -31,7 +31,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::{AwsControlPlane, Place};
+use super::{AwsControlPlane, Clock, Place};
 use crate::inventory::Environment;
 
 /// Why SSM cannot even be called.
@@ -142,11 +142,13 @@ impl AwsControlPlane {
         let http = http_client(environment).await?;
         let sdk = sdk_config(environment, patience, http, credentials).await?;
         let endpoint = endpoint(environment, &sdk).await?;
+        let clock = Clock::default();
         let config = aws_sdk_ssm::config::Builder::from(&sdk)
             .endpoint_url(&endpoint)
             // Already in the URL; the SDK refuses them beside one.
             .use_fips(false)
             .use_dual_stack(false)
+            .interceptor(clock.clone())
             // The SDK's quota is a hundred retries a process, after which it gives up at the first throttling. Ours
             // are bounded anyway: by the hosts worked on at once, and by the attempts of each call.
             .retry_partition(
@@ -154,7 +156,7 @@ impl AwsControlPlane {
             )
             .build();
         let place = Place { region: environment.region.clone(), endpoint };
-        Ok(Self { client: Client::from_conf(config), place })
+        Ok(Self { client: Client::from_conf(config), place, clock })
     }
 }
 

@@ -45,7 +45,7 @@ impl Place {
             SdkError::ResponseError(answer) => self.no_code(operation, answer.raw().status().as_u16()),
             SdkError::TimeoutError(_) => self.error(
                 operation,
-                FailureKind::Unreachable,
+                FailureKind::Unanswered,
                 format!("{} does not answer in time", self.endpoint),
             ),
             _ => self.no_answer(operation, failure),
@@ -68,7 +68,14 @@ impl Place {
             let message = format!("{} is not trusted: {cause}", self.endpoint);
             return self.error(operation, FailureKind::Untrusted, message);
         }
-        self.error(operation, FailureKind::Unreachable, format!("cannot reach {}: {cause}", self.endpoint))
+        // The HTTP client's word for what came before the first byte.
+        let unsent = |text: &String| text.contains("(Connect)") || text.contains("construct request");
+        if whole.iter().any(unsent) {
+            let message = format!("cannot reach {}: {cause}", self.endpoint);
+            return self.error(operation, FailureKind::Unreachable, message);
+        }
+        let message = format!("{} was asked and did not answer: {cause}", self.endpoint);
+        self.error(operation, FailureKind::Unanswered, message)
     }
 
     fn error(&self, operation: &'static str, kind: FailureKind, message: String) -> SsmError {

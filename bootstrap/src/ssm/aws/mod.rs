@@ -1,6 +1,7 @@
 //! [`ControlPlane`] by the AWS SDK. This is the only place that sees its types; they are turned into
 //! ours at once, so that an SDK release can't be felt elsewhere.
 
+mod clock;
 mod connect;
 mod failure;
 #[cfg(test)]
@@ -12,7 +13,7 @@ mod trust_tests;
 
 use aws_sdk_ssm::{
     Client,
-    config::http::HttpResponse,
+    config::{self, http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
     types::{self, InstanceInformationStringFilter, ResourceTypeForTagging, Tag},
@@ -20,7 +21,7 @@ use aws_sdk_ssm::{
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::connect::ConnectError;
-use self::failure::Place;
+use self::{clock::Clock, failure::Place};
 use super::{
     Activation, ActivationId, ActivationRecord, ActivationRequest, ControlPlane, FailureKind, ManagedNodeId,
     NODES_PER_REQUEST, NodeRecord, PingStatus, SsmError,
@@ -32,18 +33,23 @@ use crate::inventory::Tags;
 pub struct AwsControlPlane {
     client: Client,
     place: Place,
+    clock: Clock,
 }
 
 /// AWS's own maximum for one page.
 const PAGE: i32 = 50;
 
 impl ControlPlane for AwsControlPlane {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     async fn create_activation(&self, request: &ActivationRequest) -> Result<Activation, SsmError> {
         let operation = "CreateActivation";
         // Whole seconds: the wire format has no more, and the answer doesn't repeat the date.
         let life = SignedDuration::from_secs(request.expires_in.as_secs().try_into().unwrap_or(i64::MAX));
         let expires =
-            Timestamp::now().checked_add(life).map_err(|_| self.place.surprise(operation, "no such date"))?;
+            self.clock.now().checked_add(life).map_err(|_| self.place.surprise(operation, "no such date"))?;
         let answer = self
             .client
             .create_activation()
@@ -53,6 +59,8 @@ impl ControlPlane for AwsControlPlane {
             .set_default_instance_name(request.default_instance_name.clone())
             .description(&request.description)
             .set_tags(Some(self.wire_tags(operation, &request.tags)?))
+            .customize()
+            .config_override(config::Config::builder().retry_config(RetryConfig::disabled()))
             .send()
             .await
             .map_err(|error| self.place.failure(operation, &error))?;

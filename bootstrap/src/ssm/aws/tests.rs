@@ -10,7 +10,10 @@ use std::{
 use aws_config::SdkConfig;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{
     connect::{self, Patience},
@@ -264,6 +267,71 @@ async fn throttling_and_trouble_of_aws_are_tried_again() {
 }
 
 #[tokio::test]
+async fn an_activation_is_asked_for_once_whatever_comes_of_it() {
+    for (answer, doubt) in [
+        (error(400, "ThrottlingException", "Rate exceeded"), false),
+        (error(500, "InternalServerError", "sorry"), true),
+        ((200, json!({ "ActivationId": ID })), true),
+    ] {
+        let endpoint = Endpoint::start(move |_| answer.clone()).await;
+        let failed = endpoint.control_plane().await.create_activation(&request()).await.unwrap_err();
+        assert_eq!((failed.leaves_in_doubt(), endpoint.asked().len()), (doubt, 1), "{failed}");
+    }
+}
+
+/// An endpoint that reads each request and then answers this, or hangs up; how many requests it has read.
+async fn raw(answer: Option<String>) -> (String, std::sync::Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            // Its body is JSON, which ends like this.
+            while !request.ends_with(b"}") && stream.read_buf(&mut request).await.unwrap() > 0 {}
+            count.fetch_add(1, Ordering::Relaxed);
+            if let Some(answer) = &answer {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_leaves_in_doubt_and_one_that_never_came_does_not() {
+    let (url, asked) = raw(None).await;
+    let failed = control_plane(&environment(&url)).await.create_activation(&request()).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Unanswered, "{failed}");
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "AWS would create two");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let failed = control_plane(&environment(&url)).await.create_activation(&request()).await.unwrap_err();
+    assert!(failed.is_transient() && !failed.leaves_in_doubt(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn an_activation_expires_by_the_clock_of_aws() {
+    let ahead = Timestamp::now() + SignedDuration::from_hours(5);
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&ahead).unwrap();
+    let body = json!({ "ActivationId": ID, "ActivationCode": CODE }).to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ndate: {date}\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (url, _) = raw(Some(answer)).await;
+    let ssm = control_plane(&environment(&url)).await;
+    ssm.create_activation(&request()).await.unwrap();
+    assert!(ssm.now() > ahead - SignedDuration::from_secs(2));
+    let second = ssm.create_activation(&request()).await.unwrap();
+    assert!(second.expires > ahead + SignedDuration::from_mins(59), "{}", second.expires);
+}
+
+#[tokio::test]
 async fn throttling_that_goes_on_is_told() {
     let endpoint = Endpoint::start(|_| error(400, "ThrottlingException", "Rate exceeded")).await;
     let failed = endpoint.control_plane().await.activations().await.unwrap_err();
@@ -307,7 +375,7 @@ async fn an_endpoint_that_never_answers_is_given_up() {
         .await
         .unwrap();
     let failed = hasty.activations().await.unwrap_err();
-    assert_eq!(failed.kind, FailureKind::Unreachable);
+    assert_eq!(failed.kind, FailureKind::Unanswered);
     assert_eq!(
         failed.to_string(),
         format!("DescribeActivations: {} does not answer in time", endpoint.url())
