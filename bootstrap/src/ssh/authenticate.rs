@@ -289,6 +289,7 @@ fn interrupted(ledger: &Ledger, peer: &Peer, error: russh::Error, tried: Vec<Fin
         (Some(End::Farewell(said)), _) if said.contains("Too many authentication failures") => {
             ConnectError::TooManyKeys { peer, said, tried }
         }
+        (Some(End::Silent(limit)), _) => ConnectError::TimedOut { peer, phase, limit },
         (Some(End::Farewell(said)), _) => ConnectError::Closed { peer, phase, said: Some(said) },
         (None, source) if !hung_up(&source) => ConnectError::Protocol { peer, phase, source },
         _ => ConnectError::Closed { peer, phase, said: None },

@@ -5,6 +5,7 @@
 use std::{
     borrow::Cow,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use russh::{
@@ -85,6 +86,8 @@ pub(super) enum End {
     Untrusted(Box<ConnectError>),
     /// The server took leave, with these words.
     Farewell(String),
+    /// Nothing was heard from it for so long.
+    Silent(Duration),
     /// It broke.
     Broken(String),
 }
@@ -104,6 +107,9 @@ impl Ledger {
     pub(super) fn cause(&self) -> String {
         match self.take() {
             Some(End::Farewell(text)) => format!("the host said `{text}`"),
+            Some(End::Silent(silence)) => {
+                format!("no sign of life from the host for {} seconds", silence.as_secs())
+            }
             Some(End::Broken(text)) => text,
             Some(End::Untrusted(error)) => error.to_string(),
             None => "the host closed the connection".to_owned(),
@@ -197,15 +203,11 @@ impl Client {
         answer.map_err(|source| ConnectError::KnownHosts { peer: self.peer.clone(), source })
     }
 
-    fn broken(&self, error: &Error) -> String {
-        match error {
-            _ if hung_up(error) => "the host closed the connection".to_owned(),
-            Error::KeepaliveTimeout => {
-                let missing = u32::try_from(self.pace.missing).unwrap_or(u32::MAX).saturating_add(1);
-                let silence = self.pace.alive.unwrap_or_default().saturating_mul(missing);
-                format!("no sign of life from the host for {} seconds", silence.as_secs())
-            }
-            other => other.to_string(),
+    fn broken(&self, error: &Error) -> End {
+        match (error, self.pace.silence()) {
+            (error, _) if hung_up(error) => End::Broken("the host closed the connection".to_owned()),
+            (error, Some(silence)) if fell_silent(error) => End::Silent(silence),
+            (other, _) => End::Broken(other.to_string()),
         }
     }
 }
@@ -226,9 +228,20 @@ impl Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Error>) -> Result<(), Error> {
         self.ledger.note(match reason {
             DisconnectReason::ReceivedDisconnect(farewell) => End::Farewell(farewell.message),
-            DisconnectReason::Error(error) => End::Broken(self.broken(&error)),
+            DisconnectReason::Error(error) => self.broken(&error),
         });
         Ok(())
+    }
+}
+
+/// Whether an error says that nothing came from the other end for too long.
+pub(super) fn fell_silent(error: &Error) -> bool {
+    use std::io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    match error {
+        Error::KeepaliveTimeout => true,
+        // A kernel that has been told meanwhile why no answer comes says that instead of the silence.
+        Error::IO(io) => matches!(io.kind(), TimedOut | HostUnreachable | NetworkUnreachable),
+        _ => false,
     }
 }
 

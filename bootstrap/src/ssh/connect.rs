@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     authenticate::{Credentials, authenticate},
-    client::{Client, End, HELLO, HostKeys, Ledger, config, host_key_algorithms, hung_up},
+    client::{Client, End, HELLO, HostKeys, Ledger, config, fell_silent, host_key_algorithms, hung_up},
     error::{ConnectError, Peer, Phase},
     fingerprint::same_key_type,
     jump::{Jump, Jumps},
@@ -130,8 +130,10 @@ impl SshConnector {
     async fn attempt(&self, login: &Login, wanted: &HostKeys) -> Result<Connection, ConnectError> {
         let Login { peer, pace, .. } = login;
         let limit = pace.connect;
+        // A socket is watched by the kernel.
+        let patience = login.via.as_ref().and(pace.silence());
         let (mut stream, way) = match &login.via {
-            None => (socket::open(peer, login.family, pace.attempts, limit).await?, None),
+            None => (socket::open(login).await?, None),
             Some(via) => {
                 let (stream, way) = self.through(via, peer, limit).await?;
                 (stream, Some(way))
@@ -144,11 +146,11 @@ impl SshConnector {
         let ledger = Arc::new(Ledger::default());
         let client = Client::new(login, &self.known_hosts, &ledger);
         let config = Arc::new(config(login, wanted.clone(), self.limits.clone()));
-        let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said);
+        let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said, patience);
         let shaking = async {
             match connect_stream(config, stream, client).await {
                 Ok(handle) => Ok(handle),
-                Err(error) => Err(broken_handshake(error, &ledger, peer, greeting)),
+                Err(error) => Err(broken_handshake(error, &ledger, login, greeting)),
             }
         };
         let mut handle: Handle<Client> = within(limit, peer, Phase::Handshake, shaking).await?;
@@ -188,8 +190,8 @@ async fn within<T>(
     timeout(limit, Box::pin(work)).await.map_err(late)?
 }
 
-fn broken_handshake(source: Error, ledger: &Ledger, peer: &Peer, greeting: Greeting) -> ConnectError {
-    let (peer, phase) = (peer.clone(), Phase::Handshake);
+fn broken_handshake(source: Error, ledger: &Ledger, login: &Login, greeting: Greeting) -> ConnectError {
+    let (peer, phase) = (login.peer.clone(), Phase::Handshake);
     match (ledger.take(), source, greeting) {
         (Some(End::Untrusted(error)), _, _) => *error,
         (Some(End::Farewell(said)), _, _) => ConnectError::Closed { peer, phase, said: Some(said) },
@@ -203,6 +205,9 @@ fn broken_handshake(source: Error, ledger: &Ledger, peer: &Peer, greeting: Greet
             ConnectError::NotSsh { peer, said: "SSH- and an unknown version".to_owned() }
         }
         (_, error, _) if hung_up(&error) => ConnectError::Closed { peer, phase, said: None },
+        (_, error, _) if fell_silent(&error) => {
+            ConnectError::TimedOut { peer, phase, limit: login.pace.silence().unwrap_or(login.pace.connect) }
+        }
         (_, source, _) => ConnectError::Protocol { peer, phase, source },
     }
 }

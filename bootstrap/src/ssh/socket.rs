@@ -9,17 +9,19 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
     net::{TcpStream, lookup_host},
     sync::oneshot,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 
 use super::{
     config::AddressFamily,
     error::{ConnectError, Peer, Phase},
+    login::Login,
 };
 
 /// Head start of an address over the next one, after RFC 8305 (Happy Eyeballs).
@@ -38,17 +40,13 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
 
 /// Resolves the name and connects to whichever of its addresses answers first, several times if none does; each try may take
-/// as long as `limit`.
-pub(super) async fn open(
-    peer: &Peer,
-    family: AddressFamily,
-    tries: u32,
-    limit: Duration,
-) -> Result<Box<dyn Wire>, ConnectError> {
-    let mut tries = tries;
+/// as long as the connect limit.
+pub(super) async fn open(login: &Login) -> Result<Box<dyn Wire>, ConnectError> {
+    let Login { peer, pace, .. } = login;
+    let (limit, mut tries) = (pace.connect, pace.attempts);
     loop {
         let late = |_| ConnectError::TimedOut { peer: peer.clone(), phase: Phase::Connect, limit };
-        match timeout(limit, open_once(peer, family)).await.map_err(late).flatten() {
+        match timeout(limit, open_once(login)).await.map_err(late).flatten() {
             Ok(stream) => return Ok(Box::new(stream)),
             Err(error) if tries > 1 && error.may_pass() => {
                 tries -= 1;
@@ -59,7 +57,9 @@ pub(super) async fn open(
     }
 }
 
-async fn open_once(peer: &Peer, family: AddressFamily) -> Result<TcpStream, ConnectError> {
+async fn open_once(login: &Login) -> Result<TcpStream, ConnectError> {
+    let Login { peer, family, .. } = login;
+    let silence = login.pace.silence();
     let unresolved = |source| ConnectError::unresolved(peer, source);
     let addresses = lookup_host((peer.address.as_str(), peer.port)).await.map_err(unresolved)?;
     let is_wanted = |address: &SocketAddr| match family {
@@ -69,7 +69,7 @@ async fn open_once(peer: &Peer, family: AddressFamily) -> Result<TcpStream, Conn
     };
     let mut attempts = JoinSet::new();
     for (rank, address) in (0..).zip(addresses.filter(is_wanted)) {
-        attempts.spawn(attempt(address, HEAD_START * rank));
+        attempts.spawn(attempt(address, HEAD_START * rank, silence));
     }
     let mut failure = None;
     while let Some(finished) = attempts.join_next().await {
@@ -90,10 +90,19 @@ async fn open_once(peer: &Peer, family: AddressFamily) -> Result<TcpStream, Conn
     })
 }
 
-async fn attempt(address: SocketAddr, head_start: Duration) -> io::Result<TcpStream> {
+async fn attempt(
+    address: SocketAddr,
+    head_start: Duration,
+    silence: Option<Duration>,
+) -> io::Result<TcpStream> {
     sleep(head_start).await;
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    if let Some(silence) = silence {
+        // russh asks for no sign of life while a write is blocked; the kernel sees better than we do whether it still gets on.
+        let limit = silence.as_millis().try_into().unwrap_or(i32::MAX).cast_unsigned();
+        set_tcp_user_timeout(&stream, limit)?;
+    }
     Ok(stream)
 }
 
@@ -135,7 +144,7 @@ pub(super) enum Greeting {
     Other(String),
 }
 
-/// A stream that breaks when its [`Lifeline`] is dropped, whatever it is waiting for.
+/// A stream that breaks when its [`Lifeline`] is dropped, whatever it is waiting for, or when it takes nothing for too long.
 pub(super) struct Severable {
     /// Buffered, because packets are read in two parts and most are small.
     stream: BufReader<Box<dyn Wire>>,
@@ -145,6 +154,10 @@ pub(super) struct Severable {
     hello: &'static [u8],
     /// `None` once cut.
     lifeline: Option<oneshot::Receiver<()>>,
+    /// How long a write may wait; `None` where the kernel looks after that.
+    patience: Option<Duration>,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// Keeps a [`Severable`] alive.
@@ -152,11 +165,18 @@ pub(super) struct Severable {
 pub(super) struct Lifeline(#[expect(dead_code, reason = "it acts by being dropped")] oneshot::Sender<()>);
 
 impl Severable {
-    /// Ties a stream to a lifeline; `said` comes before what it has to say still, and `hello` is not sent again.
-    pub(super) fn new(stream: Box<dyn Wire>, hello: &'static [u8], said: Vec<u8>) -> (Self, Lifeline) {
+    /// Ties a stream to a lifeline; `said` comes before what it has to say still, `hello` is not sent again, and a write
+    /// waits for `patience` at most.
+    pub(super) fn new(
+        stream: Box<dyn Wire>,
+        hello: &'static [u8],
+        said: Vec<u8>,
+        patience: Option<Duration>,
+    ) -> (Self, Lifeline) {
         let (sender, receiver) = oneshot::channel();
         let stream = BufReader::with_capacity(READ_AHEAD, stream);
-        (Self { stream, said: io::Cursor::new(said), hello, lifeline: Some(receiver) }, Lifeline(sender))
+        let (said, lifeline) = (io::Cursor::new(said), Some(receiver));
+        (Self { stream, said, hello, lifeline, patience, stalled: None }, Lifeline(sender))
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -169,6 +189,13 @@ impl Severable {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up"));
         }
         Ok(())
+    }
+
+    /// What becomes of a write that waits.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(patience) = self.patience else { return Poll::Pending };
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -206,7 +233,13 @@ impl AsyncWrite for Severable {
             self.hello = rest;
             return Poll::Ready(Ok(length));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Pending => self.wait(context),
+            written => {
+                self.stalled = None;
+                written
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -214,6 +247,35 @@ impl AsyncWrite for Severable {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        // Nobody waits for a farewell: russh tells why a connection is over only after it.
+        let _ = Pin::new(&mut self.stream).poll_shutdown(context);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_gets_on_waits_for_ever_and_one_that_does_not_is_given_up() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let (mut stream, lifeline) = Severable::new(Box::new(near), b"", Vec::new(), Some(PATIENCE));
+        let reading = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(PATIENCE * 9 / 10).await;
+                far.read_exact(&mut [0; 16]).await.unwrap();
+            }
+            far
+        });
+        stream.write_all(&[7; 16 * 11]).await.unwrap();
+        let mut far = reading.await.unwrap();
+        let error = stream.write_all(&[7; 1]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        far.read_exact(&mut [0; 16]).await.unwrap();
+        drop(lifeline);
+        assert_eq!(stream.write(b"late").await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 }

@@ -89,6 +89,15 @@ pub(super) struct Pace {
     pub(super) missing: usize,
 }
 
+impl Pace {
+    /// How long a host may be silent before it is given up; `None` is for ever.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        let asked = u32::try_from(self.missing).unwrap_or(u32::MAX);
+        // As `ServerAliveCountMax 0` is understood by OpenSSH.
+        self.alive.filter(|_| asked > 0).map(|alive| alive.saturating_mul(asked.saturating_add(1)))
+    }
+}
+
 impl Login {
     /// Itself and those on its way, the last one first.
     pub(super) fn way(&self) -> impl Iterator<Item = &Login> {

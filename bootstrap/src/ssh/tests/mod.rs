@@ -11,6 +11,7 @@ mod passwords;
 mod recording;
 mod running;
 mod server;
+mod silence;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
