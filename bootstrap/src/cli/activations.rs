@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     places::Places,
     run::{control_planes, load, open_journal},
-    say,
+    say, tell,
 };
 use crate::{
     events::RunId,
@@ -63,7 +63,8 @@ pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
                 }
                 Err(error) => {
                     exit = Exit::SomeHosts;
-                    eprintln!("{name}: {id} of run {run} is still there: {error}\nhint: {}", error.hint());
+                    let hint = error.hint();
+                    tell(format_args!("{name}: {id} of run {run} is still there: {error}\nhint: {hint}"));
                 }
             }
         }
