@@ -1,4 +1,5 @@
 //! What the program says of its own making: target, compiler, commit.
+#![allow(clippy::disallowed_macros, reason = "cargo reads what is printed here")]
 
 use std::{env, path::Path, process::Command};
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     places::Places,
     run::{load, open_journal},
-    say,
+    say, tell,
 };
 use crate::{
     display::plural,
@@ -95,5 +95,5 @@ async fn collect(name: &EnvironmentName, plane: &AwsControlPlane, journal: &Jour
 }
 
 fn tell_trouble(name: &EnvironmentName, what: &str, error: &dyn std::error::Error, hint: &str) {
-    eprintln!("{name}: {what}: {}\nhint: {hint}", with_sources(error));
+    tell(format_args!("{name}: {what}: {}\nhint: {hint}", with_sources(error)));
 }

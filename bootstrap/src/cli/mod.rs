@@ -1,6 +1,5 @@
 //! The command line: one file for each subcommand, with its arguments and its `run`. This is the only
 //! place that prints, and the only one that knows about exit codes.
-#![expect(clippy::print_stderr, reason = "messages to the operator end here; data goes out by `say`")]
 
 mod activations;
 mod facts;
@@ -8,17 +7,16 @@ mod history;
 mod inventory;
 mod open_files;
 mod places;
+mod print;
 mod report;
 mod run;
 mod version;
 
-use std::{
-    io::{ErrorKind, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::print::{say, tell, warn};
 use crate::failure::{Exit, Failure};
 
 /// Turn Linux hosts into AWS Systems Manager managed nodes, proven Online.
@@ -86,20 +84,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("{failure}");
+            tell(&failure);
             failure.exit.into()
         }
-    }
-}
-
-/// Prints data. A reader that has seen enough (`| head`) is no reason to fail; a full disk is worth a word.
-fn say(text: &str) {
-    let mut stdout = std::io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("warning: the result could not be printed: {error}");
-        }
-        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     OutputFormat,
     run::{exit_of, leave, look},
-    say,
+    say, tell, warn,
 };
 use crate::{
     failure::{Exit, Failure, with_sources},
@@ -90,7 +90,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         args.files.iter().map(|file| Ok((file.clone(), read(file)?))).collect::<Result<_, Failure>>()?;
     let (parts, results) = merge::without_results(reports);
     for file in results {
-        eprintln!("{} is left out: it is the result of an earlier merge", file.display());
+        tell(format_args!("{} is left out: it is the result of an earlier merge", file.display()));
     }
     let folders: BTreeMap<_, _> = parts
         .iter()
@@ -101,22 +101,27 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         .collect();
     let report =
         merge::merge(parts).map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
+    let (mut unwritten, mut left) = (Vec::new(), None);
     if let Some(path) = &args.report {
         let folder = leave::make(path)?;
         for (host, from) in &folders {
             folder.take_log(host, from);
         }
-        let all_well = leave::write(&folder, &report, inventory_of(&report).as_ref());
-        leave::say_where(&folder, all_well);
+        unwritten = leave::write(&folder, &report, inventory_of(&report).as_ref());
+        left = Some(folder);
     }
     say(&match args.output {
         OutputFormat::Text => text(&report),
         OutputFormat::Json => json::render(&report),
     });
+    unwritten.iter().for_each(warn);
+    if let Some(folder) = left {
+        leave::say_where(&folder, &report);
+    }
     let missing = merge::missing(&report);
     if missing > 0 {
         let all = report.inventory.hosts;
-        eprintln!("warning: {missing} of the inventory's {all} hosts are in none of these reports");
+        warn(format_args!("{missing} of the inventory's {all} hosts are in none of these reports"));
     }
     Ok(match exit_of(&report) {
         Exit::Good if missing > 0 => Exit::SomeHosts,

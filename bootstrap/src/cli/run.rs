@@ -27,7 +27,7 @@ use self::{
 use super::{
     OutputFormat,
     places::{self, Places},
-    say,
+    say, tell, warn,
 };
 use crate::{
     display,
@@ -166,15 +166,17 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let report = fleet::run(run, interrupts).await;
     // The last event is in the journal when its readers have ended.
     told.await.ok();
+    let unwritten = left.as_ref().map(|left| left.write(&report, &inventory));
     if let Some(trouble) = journal.trouble() {
-        eprintln!("warning: {trouble}");
+        warn(&trouble);
     }
     if !report.dry_run && !report.interrupted {
         sweep::strays(&journal, known, &planes).await;
     }
     print(&report, args.output, file);
+    unwritten.iter().flatten().for_each(warn);
     if let Some(left) = left {
-        left.end(&report, &inventory, args.quiet);
+        left.say_where(&report, args.quiet);
     }
     Ok(exit_of(&report))
 }
@@ -205,7 +207,7 @@ fn select(
         .of(inventory, failed.as_ref())
         .map_err(|error| Failure::new(Exit::Usage, &error).hint(error.hint()))?;
     if hosts.len() < inventory.hosts.len() {
-        eprintln!("{} of {} hosts are selected", hosts.len(), inventory.hosts.len());
+        tell(format_args!("{} of {} hosts are selected", hosts.len(), inventory.hosts.len()));
     }
     Ok(hosts)
 }
@@ -229,7 +231,7 @@ fn prepare(
     let pools: Vec<_> =
         planes.values().map(|(environment, plane)| pool(inventory, environment, plane)).collect();
     let told = events.clone();
-    let activations = Activations::new(&id, pools, move |change| tell(told.clone(), change));
+    let activations = Activations::new(&id, pools, move |change| pass_on(told.clone(), change));
     let mut stores = Stores::new(places::cache()?, backend::download_client()?, events.clone());
     let mut sites = BTreeMap::new();
     for (name, (environment, plane)) in planes {
@@ -272,7 +274,7 @@ pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {
     Inventory::load(path).map_err(|problems| {
         let count = problems.as_slice().len();
         let plural = if count == 1 { "problem" } else { "problems" };
-        eprintln!("{problems}");
+        tell(&problems);
         Failure::new(Exit::Inventory, format!("{} has {count} {plural}; nothing was done", path.display()))
     })
 }
@@ -314,7 +316,7 @@ fn pool(
     }
 }
 
-async fn tell(events: Events, change: ActivationChange) {
+async fn pass_on(events: Events, change: ActivationChange) {
     let event = match change {
         // What a killed run must not forget is in the journal before anything comes of it.
         ActivationChange::Requested { environment } => {
@@ -363,7 +365,7 @@ pub(super) fn look(inventory: &Path) -> table::Look<'_> {
 pub(super) fn exit_of(report: &FleetReport) -> Exit {
     if report.interrupted {
         Exit::Interrupted
-    } else if report.hosts.iter().all(|host| host.outcome.is_good()) {
+    } else if report.is_good() {
         Exit::Good
     } else {
         Exit::SomeHosts

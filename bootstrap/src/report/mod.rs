@@ -173,6 +173,11 @@ pub struct FleetReport {
 }
 
 impl FleetReport {
+    /// Is every host where the operator wants it?
+    pub fn is_good(&self) -> bool {
+        self.hosts.iter().all(|host| host.outcome.is_good())
+    }
+
     /// Hosts with this outcome, by its [`word`](Outcome::word).
     pub fn count(&self, word: &str) -> usize {
         self.hosts.iter().filter(|host| host.outcome.word() == word).count()

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    cli::places::Places,
+    cli::{places::Places, tell, warn},
     events::RunId,
     failure::{Exit, Failure},
     inventory::Inventory,
@@ -37,7 +37,7 @@ impl Leavings {
             match Folder::of_run(&reports, run) {
                 Ok(folder) => folder,
                 Err(error) => {
-                    warn(&format!("there will be no report: {}: {error}", reports.display()));
+                    warn(format_args!("there will be no report: {}: {error}", reports.display()));
                     return Ok(None);
                 }
             }
@@ -46,12 +46,17 @@ impl Leavings {
         Ok(Some((Self { folder, trouble: logs.trouble() }, logs)))
     }
 
-    /// Writes the documents and says where they are; `quiet` only says what is not there and what went wrong.
-    pub(super) fn end(&self, report: &FleetReport, inventory: &Inventory, quiet: bool) {
-        self.trouble.told().iter().for_each(|trouble| warn(trouble));
-        let all_well = write(&self.folder, report, Some(inventory));
-        if !quiet || !all_well {
-            say_where(&self.folder, all_well);
+    /// Writes the documents; tells what could not be written. Prints nothing: a terminal that hangs loses no document.
+    #[must_use]
+    pub(super) fn write(&self, report: &FleetReport, inventory: &Inventory) -> Vec<String> {
+        let troubles = write(&self.folder, report, Some(inventory));
+        self.trouble.told().into_iter().chain(troubles).collect()
+    }
+
+    /// Says where the documents are; `quiet` only where some host is not good.
+    pub(super) fn say_where(&self, report: &FleetReport, quiet: bool) {
+        if !quiet || !report.is_good() {
+            say_where(&self.folder, report);
         }
     }
 }
@@ -65,25 +70,31 @@ pub(in crate::cli) fn make(path: &Path) -> Result<Folder, Failure> {
     })
 }
 
-/// Writes the documents; tells whether every host is good. Of an inventory that is not at hand there is no `failed.toml`.
-pub(in crate::cli) fn write(folder: &Folder, report: &FleetReport, inventory: Option<&Inventory>) -> bool {
+/// Writes the documents; tells what could not be written. Of an inventory that is not at hand there is no `failed.toml`.
+#[must_use]
+pub(in crate::cli) fn write(
+    folder: &Folder,
+    report: &FleetReport,
+    inventory: Option<&Inventory>,
+) -> Vec<String> {
+    let mut troubles = Vec::new();
     let failed = inventory.map_or(Ok(None), |inventory| rerun::render(report, inventory));
     let failed = failed.unwrap_or_else(|error| {
-        warn(&format!("{} could not be written: {error}", folder.failed().display()));
+        troubles.push(format!("{} could not be written: {error}", folder.failed().display()));
         None
     });
-    folder.write(report, failed.as_deref()).iter().for_each(|trouble| warn(trouble));
-    report.hosts.iter().all(|host| host.outcome.is_good())
+    troubles.extend(folder.write(report, failed.as_deref()));
+    troubles
 }
 
 /// Says where the documents are, those that are there.
-pub(in crate::cli) fn say_where(folder: &Folder, all_well: bool) {
+pub(in crate::cli) fn say_where(folder: &Folder, report: &FleetReport) {
     let there = |path: PathBuf| Some(path).filter(|path| path.exists());
     if let Some(page) = there(folder.page()) {
-        eprintln!("report: {}", page.display());
+        tell(format_args!("report: {}", page.display()));
     }
-    if let Some(failed) = there(folder.failed()).filter(|_| !all_well) {
-        eprintln!("run the rest again: bootstrap --inventory {}", shown(&failed));
+    if let Some(failed) = there(folder.failed()).filter(|_| !report.is_good()) {
+        tell(format_args!("run the rest again: bootstrap --inventory {}", shown(&failed)));
     }
 }
 
@@ -92,8 +103,4 @@ fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%".contains(letter);
     if text.chars().all(is_plain) { text } else { crate::host::quote(&text) }
-}
-
-fn warn(text: &str) {
-    eprintln!("warning: {text}");
 }

@@ -4,6 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
+    cli::warn,
     failure::{Exit, Failure, with_sources},
     inventory::{Connection, HostSpec},
     ssh::{
@@ -41,7 +42,7 @@ pub(super) async fn prepare(
         }
     }
     let logins = Logins::find(&config, &hosts, all);
-    logins.unsupported().iter().for_each(|said| warn(&said.to_string()));
+    logins.unsupported().iter().for_each(warn);
     for host in &mut hosts {
         if let (Connection::Ssh, Some(user)) = (host.connection, logins.user(&host.name)) {
             let user = user.to_owned();
@@ -62,7 +63,7 @@ pub(super) async fn prepare(
     };
     let keys = KeyRing::gather(&logins, agents, source.as_mut())
         .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?;
-    keys.warnings().iter().for_each(|said| warn(said));
+    keys.warnings().iter().for_each(warn);
     Ok((SshConnector::new(logins, keys, password, HANDSHAKES), hosts))
 }
 
@@ -89,8 +90,4 @@ fn passphrases(descriptor: Option<u32>) -> Result<Box<dyn PassphraseSource>, Fai
         ),
         None => Box::new(FromTerminal),
     })
-}
-
-fn warn(text: &str) {
-    eprintln!("warning: {text}");
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Args, backend::Connections};
 use crate::{
+    cli::{tell, warn},
     failure::{Exit, Failure, with_sources},
     fleet::{self, Circle, PasswordSource, Passwords},
     host::quote,
@@ -28,7 +29,7 @@ pub(super) async fn collect(
         None => match AtTerminal::found() {
             Some(terminal) => {
                 if !args.quiet {
-                    eprintln!("looking which hosts need a password for sudo");
+                    tell("looking which hosts need a password for sudo");
                 }
                 Box::new(terminal)
             }
@@ -60,14 +61,14 @@ impl PasswordSource for AtTerminal {
             Ok(password) if !password.is_empty() => Some(password.into()),
             Ok(_) => None,
             Err(error) => {
-                eprintln!("warning: the terminal cannot be asked for a password: {error}");
+                warn(format_args!("the terminal cannot be asked for a password: {error}"));
                 None
             }
         }
     }
 
     fn refused(&mut self, _prompt: Option<&str>, by: &HostName) {
-        eprintln!("{by} refused that password; no other host has seen it");
+        tell(format_args!("{by} refused that password; no other host has seen it"));
         self.refused = true;
     }
 }
@@ -121,7 +122,7 @@ impl PasswordSource for Given {
 
     fn refused(&mut self, prompt: Option<&str>, by: &HostName) {
         let whose = prompt.map(|prompt| format!(" of {}", quote(prompt))).unwrap_or_default();
-        eprintln!("warning: {by} refused the password{whose}; no other host has seen it");
+        warn(format_args!("{by} refused the password{whose}; no other host has seen it"));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::{
+    cli::tell,
     failure::{Exit, Failure},
     selection::{InvalidShard, Shard},
 };
@@ -31,7 +32,7 @@ pub(super) fn meant(wish: Option<Wish>) -> Result<Option<Shard>, Failure> {
             let found = Shard::of_engine(|name| std::env::var(name).ok())
                 .map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
             found.map(|(shard, engine)| {
-                eprintln!("shard {shard}, as {engine} says; `--shard none` for the whole inventory");
+                tell(format_args!("shard {shard}, as {engine} says; `--shard none` for the whole inventory"));
                 shard
             })
         }

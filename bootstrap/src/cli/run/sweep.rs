@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Planes;
 use crate::{
+    cli::{tell, warn},
     events::{Event, Events, RunId},
     journal::{InventoryKey, Journal, UnsettledRequest},
     ssm::{AwsControlPlane, ControlPlane, gc, remove_strays},
@@ -95,16 +96,16 @@ async fn sweep(journal: &Journal, inventory: InventoryKey, planes: &Planes) {
         match remove_strays(plane.as_ref(), &id, &unswept.held).await {
             Ok(removed) => {
                 for node in removed {
-                    eprintln!(
+                    tell(format_args!(
                         "{name}: deregistered {node}: SSM had made it, but the host was cut off before it could keep it"
-                    );
+                    ));
                 }
                 journal.mark_activation_swept(&unswept.id, Timestamp::now()).ok();
             }
-            Err(error) => eprintln!(
-                "warning: {name}: nodes that no host kept can't be looked for: {error}\nhint: {}",
+            Err(error) => warn(format_args!(
+                "{name}: nodes that no host kept can't be looked for: {error}\nhint: {}",
                 error.hint()
-            ),
+            )),
         }
     }
 }

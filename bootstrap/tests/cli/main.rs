@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails right there"
 )]
 
+mod terminal;
+
 use std::{
     fs,
     net::TcpListener,
@@ -33,15 +35,19 @@ impl Home {
 
     /// Runs in an empty environment, so that nothing of this machine's user is seen.
     fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+        command
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.path())
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", "example")
-            .output()
-            .unwrap()
+            .env("AWS_SECRET_ACCESS_KEY", "example");
+        command
     }
 
     fn key(&self) {
