@@ -13,7 +13,7 @@ use super::{
 use crate::{
     failure::{Exit, Failure, with_sources},
     inventory::Inventory,
-    report::{FleetReport, html, json, junit, merge, table},
+    report::{FleetReport, folder, html, json, junit, merge, table},
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -92,6 +92,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
     for file in results {
         tell(format_args!("{} is left out: it is the result of an earlier merge", file.display()));
     }
+    let files: Vec<_> = parts.iter().map(|(file, _)| file.clone()).collect();
     let folders: BTreeMap<_, _> = parts
         .iter()
         .flat_map(|(file, part)| {
@@ -103,6 +104,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         merge::merge(parts).map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
     let (mut unwritten, mut left) = (Vec::new(), None);
     if let Some(path) = &args.report {
+        spare_parts(path, &files)?;
         let folder = leave::make(path)?;
         for (host, from) in &folders {
             folder.take_log(host, from);
@@ -127,6 +129,19 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         Exit::Good if missing > 0 => Exit::SomeHosts,
         exit => exit,
     })
+}
+
+/// Refuses a directory whose report is one of the parts: the result would take its place.
+fn spare_parts(directory: &Path, parts: &[PathBuf]) -> Result<(), Failure> {
+    let there = directory.join(folder::JSON).canonicalize().ok();
+    match parts.iter().find(|part| there.is_some() && part.canonicalize().ok() == there) {
+        Some(part) => Err(Failure::new(
+            Exit::Usage,
+            format!("the result would take the place of one of its parts, {}", part.display()),
+        )
+        .hint("name a directory of its own with `--report`")),
+        None => Ok(()),
+    }
 }
 
 fn read(file: &Path) -> Result<FleetReport, Failure> {

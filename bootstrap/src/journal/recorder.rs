@@ -53,6 +53,21 @@ impl Recorder {
         }
     }
 
+    /// Forgets the oldest event that the others do without: the start makes the run that they are of, and what is said of
+    /// activations must not be lost.
+    fn make_room(&mut self) {
+        if self.waiting.len() < KEPT {
+            return;
+        }
+        let oldest = self
+            .waiting
+            .iter()
+            .position(|(_, event)| !is_of_activations(event) && !matches!(event, Event::RunStarted { .. }));
+        if oldest.and_then(|oldest| self.waiting.remove(oldest)).is_some() {
+            self.lost += 1;
+        }
+    }
+
     fn flush(&mut self, to_disk: bool) {
         let Some(run) = &self.run else { return };
         if self.waiting.is_empty() && self.steps.is_empty() {
@@ -75,6 +90,16 @@ impl Recorder {
     }
 }
 
+fn is_of_activations(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ActivationRequested { .. }
+            | Event::ActivationCreated { .. }
+            | Event::ActivationDeleted { .. }
+            | Event::ActivationLeft { .. }
+    )
+}
+
 impl Reader for Recorder {
     fn read(&mut self, at: Timestamp, event: &Event) {
         match event {
@@ -88,18 +113,9 @@ impl Reader for Recorder {
             Event::RunStarted { run, .. } => self.run = Some(run.clone()),
             _ => {}
         }
-        if self.waiting.len() >= KEPT {
-            self.waiting.pop_front();
-            self.lost += 1;
-        }
+        self.make_room();
         self.waiting.push_back((at, event.clone()));
-        let activation = matches!(
-            event,
-            Event::ActivationRequested { .. }
-                | Event::ActivationCreated { .. }
-                | Event::ActivationDeleted { .. }
-                | Event::ActivationLeft { .. }
-        );
+        let activation = is_of_activations(event);
         if activation || matches!(event, Event::RunStarted { .. } | Event::RunDone(_)) {
             self.flush(activation);
         }

@@ -261,6 +261,27 @@ fn a_write_that_fails_is_told_at_the_end_and_made_up_for_if_it_can_be() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_written_for_long_knows_the_run_and_its_activations_in_the_end() {
+    let (_directory, path, journal) = fresh();
+    let mut reader = journal.reader(key(&journal));
+    journal.lock().busy_timeout(std::time::Duration::ZERO).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    tell(&mut reader, 0, &story::start(&[("deb-1", "dev")]));
+    tell(&mut reader, 1, &story::created(ACTIVATION));
+    // Of a host that is not in the run, so that no time goes into writing them.
+    for _ in 0..70_000 {
+        tell(&mut reader, 2, &story::done("deb-9", Step::Install, "install"));
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    tell(&mut reader, 3, &Event::RunDone(sample::good()));
+    let trouble = journal.trouble().unwrap();
+    assert!(trouble.contains("events are missing in it"), "{trouble}");
+    assert_eq!(journal.runs(1).unwrap()[0].ending, Ending::Ended);
+    assert_eq!(journal.open_activations(key(&journal)).unwrap()[0].id, ACTIVATION);
+}
+
+#[test]
 fn a_journal_of_a_later_version_is_left_alone() {
     let (_directory, path, journal) = fresh();
     drop(journal);

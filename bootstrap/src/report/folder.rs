@@ -30,10 +30,18 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The directory that the operator named; made if it is not there. Documents of an earlier run are replaced.
+    /// The directory that the operator named; made if it is not there. Documents of an earlier run are replaced, those of one
+    /// that is at work are not: two shards may have been given one directory.
     pub fn at(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        Ok(Self { path: std::path::absolute(path)?, _lock: None })
+        let lock = File::open(path).ok().map(|directory| (directory.try_lock(), directory));
+        if matches!(lock, Some((Err(TryLockError::WouldBlock), _))) {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another run is writing its report there",
+            ));
+        }
+        Ok(Self { path: std::path::absolute(path)?, _lock: lock.map(|(_, directory)| directory) })
     }
 
     /// A new directory below `reports`, readable by its owner only. Of the older ones there, the newest are kept, and
@@ -187,6 +195,16 @@ mod tests {
         let mode = fs::metadata(folder.page()).unwrap().permissions().mode();
         let umask = 0o666 & !mode;
         assert_eq!(umask & 0o700, 0, "its owner can read and write it: {mode:o}");
+    }
+
+    #[test]
+    fn two_runs_do_not_write_into_one_directory_at_once() {
+        let room = tempfile::tempdir().unwrap();
+        let first = Folder::at(room.path()).unwrap();
+        let error = Folder::at(room.path()).unwrap_err();
+        assert_eq!(error.to_string(), "another run is writing its report there");
+        drop(first);
+        Folder::at(room.path()).unwrap();
     }
 
     #[test]

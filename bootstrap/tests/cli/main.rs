@@ -418,6 +418,9 @@ fn reports_are_merged_shown_and_described() {
     for name in ["report.html", "report.xml", "report.json", "failed.toml", "logs/gone-1.log"] {
         assert!(home.path().join("all").join(name).is_file(), "{name}");
     }
+    let onto_itself = home.run(&["report", "merge", "out/report.json", "--report", "./out"]);
+    assert_eq!(onto_itself.status.code(), Some(2), "{onto_itself:?}");
+    assert!(stderr(&onto_itself).contains("would take the place of one of its parts, out/report.json"));
     let again = home.run(&["report", "merge", "all/report.json", "out/report.json", "--output", "json"]);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert!(stderr(&again).contains("all/report.json is left out: it is the result of an earlier merge"));

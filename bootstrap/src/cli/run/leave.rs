@@ -65,7 +65,7 @@ impl Leavings {
 pub(in crate::cli) fn make(path: &Path) -> Result<Folder, Failure> {
     Folder::at(path).map_err(|error| {
         let what = format!("the report cannot be put into {}", path.display());
-        let hint = "name a directory that you may write to with `--report`";
+        let hint = "name a directory with `--report` that you may write to, and another one for each run";
         Failure::new(Exit::CannotStart, what).because(error).hint(hint)
     })
 }
