@@ -31,7 +31,8 @@ install_by_dpkg() {
         echo ":note dpkg was left half done; finishing it by dpkg --configure -a"
         dpkg_patiently --configure -a || echo ":note dpkg could not finish all of it; the agent is installed all the same"
     fi
-    dpkg_patiently -i "$1"
+    # A configuration file that somebody removed, and the unit is one, dpkg takes for the operator's wish and leaves out.
+    dpkg_patiently --force-confmiss -i "$1"
 }
 
 # Another package manager may be at work (unattended-upgrades right after boot); it is waited for, never disturbed.

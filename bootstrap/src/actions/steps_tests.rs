@@ -24,6 +24,7 @@ use super::{
     apply::{self, ActivationKey},
 };
 
+mod dpkg;
 mod rpm;
 
 const NODE: &str = "mi-0123456789abcdef0";
@@ -235,7 +236,10 @@ fn what_dpkg_left_half_done_is_finished_first_and_its_failure_is_not_the_agents(
         said.contains(":note dpkg was left half done") && said.contains("could not finish all"),
         "{said}"
     );
-    assert_eq!(dpkg(), ["dpkg --force-confold --configure -a", "dpkg --force-confold -i sent/agent.pkg"]);
+    assert_eq!(
+        dpkg(),
+        ["dpkg --force-confold --configure -a", "dpkg --force-confold --force-confmiss -i sent/agent.pkg"]
+    );
 
     for (state, journal, calls) in [("installed", false, 1), ("installed", true, 2), ("unpacked", false, 2)] {
         fs::remove_file(stage.path("calls")).unwrap();

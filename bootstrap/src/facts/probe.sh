@@ -105,6 +105,17 @@ facts() {
     for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
         [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
     done
+    # Somebody may have removed what starts it. An operator's own unit counts too, and so does one that is masked.
+    if [ -d /run/systemd/system ]; then
+        unit_file=
+        for directory in /etc /run /usr/local/lib /usr/lib /lib; do
+            file=$directory/systemd/system/$2
+            { [ ! -e "$file" ] && [ ! -L "$file" ]; } || unit_file=$file
+        done
+        [ -n "$unit_file" ] || damaged=yes
+    elif command -v initctl >/dev/null 2>&1; then
+        [ -e "/etc/init/$4.conf" ] || damaged=yes
+    fi
     [ -z "$damaged" ] || say package.files damaged
     for tool in dpkg dnf yum zypper rpm; do
         command -v $tool >/dev/null 2>&1 && say tool $tool
