@@ -17,9 +17,7 @@ step_install() {
     }
     # rpm writes its database through and its files not: after a power cut it would say installed of empty ones.
     sync
-    # A part may be another run's, and growing.
-    rm -f /var/lib/bootstrap/*
-    rmdir /var/lib/bootstrap 2>/dev/null || :
+    step_tidy
     # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
     agent_stop
 }
