@@ -62,7 +62,15 @@ for lock in /run/bootstrap.lock /var/run/bootstrap.lock; do
     if [ "$(id -u)" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
         flock -s -n $lock true || {
             printf 'held.now=%s\n' "$(head -n 1 $lock)"
-            flock -s -w "$5" $lock true || printf 'held=%s\n' "$(head -n 1 $lock)"
+            left=$5
+            until flock -s -n $lock true; do
+                if [ "$left" -le 0 ]; then
+                    printf 'held=%s\n' "$(head -n 1 $lock)"
+                    break
+                fi
+                left=$((left - 1))
+                sleep 1
+            done
         }
         break
     fi
@@ -150,6 +158,12 @@ facts() {
     say free.system "$(free_kib /usr)"
     for staged in /var/lib/bootstrap/*; do
         [ -f "$staged" ] && say staged "${staged##*/}"
+    done
+    # Parts that were cut off: the process that wrote them is not there, or has not written for an hour.
+    for staged in /var/lib/bootstrap/.*.part; do
+        writer=${staged%.part}
+        [ -f "$staged" ] || continue
+        { [ -d "/proc/${writer##*.}" ] && [ -z "$(find "$staged" -mmin +60 2>/dev/null)" ]; } || say staged "${staged##*/}"
     done
 
     if [ "$(id -u)" = 0 ]; then
