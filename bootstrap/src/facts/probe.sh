@@ -107,6 +107,14 @@ facts() {
         say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
         rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
     fi
+    # What is on hold is not to be changed. Neither dpkg -i nor rpm asks for that.
+    hold=
+    case $(dpkg-query -W -f '${Status}' amazon-ssm-agent 2>/dev/null) in hold\ *) hold=dpkg ;; esac
+    for lock in dnf:/etc/dnf/plugins/versionlock.list dnf:/etc/dnf/versionlock.toml zypper:/etc/zypp/locks \
+        yum:/etc/yum/pluginconf.d/versionlock.list; do
+        ! grep -qs '^[^#]*amazon-ssm-agent' "${lock#*:}" || hold=${lock%%:*}
+    done
+    say package.hold "$hold"
     # A power cut may have come between a package manager's database and the files, which are then empty.
     damaged=
     [ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
