@@ -187,6 +187,14 @@ fn plan_package(
         Agent::Installed(version) => Some(version),
         _ => None,
     };
+    // A version lock may be on the very version that is to come; for a package that is not there, its tool decides.
+    let hold = facts.package_hold.filter(|by| facts.agent != Agent::Absent || *by == PackageTool::Dpkg);
+    if let Some(by) = hold {
+        if replaces.is_some() && !host.environment.package.is_chosen() {
+            return Ok(());
+        }
+        return Err(Refusal::PackageHeld { by, found: replaces, wanted: package.version });
+    }
     let staged = facts.staged.contains(&package.file_name);
     refuse_full_disk(facts, package, staged)?;
     let (file_name, sha256) = (package.file_name.clone(), package.sha256.clone());

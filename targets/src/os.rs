@@ -18,6 +18,8 @@ pub enum Family {
     Amazon,
     /// SUSE Linux Enterprise and openSUSE: rpm with zypper.
     Suse,
+    /// VMware's Photon OS and Microsoft's Azure Linux: rpm with tdnf, which is not dnf, even under the name of yum.
+    Photon,
 }
 
 impl Family {
@@ -26,7 +28,7 @@ impl Family {
     pub const fn format(self) -> PackageFormat {
         match self {
             Self::Debian => PackageFormat::Deb,
-            Self::RedHat | Self::Amazon | Self::Suse => PackageFormat::Rpm,
+            Self::RedHat | Self::Amazon | Self::Suse | Self::Photon => PackageFormat::Rpm,
         }
     }
 
@@ -36,6 +38,7 @@ impl Family {
             Self::RedHat => "Red Hat",
             Self::Amazon => "Amazon",
             Self::Suse => "SUSE",
+            Self::Photon => "Photon",
         }
     }
 }
@@ -68,7 +71,7 @@ pub struct Unsupported {
     pub reason: &'static str,
 }
 
-const FAMILIES: [(&str, Family); 28] = [
+const FAMILIES: [(&str, Family); 30] = [
     ("debian", Family::Debian),
     ("ubuntu", Family::Debian),
     ("raspbian", Family::Debian),
@@ -96,7 +99,9 @@ const FAMILIES: [(&str, Family); 28] = [
     ("opensuse", Family::Suse),
     ("opensuse-leap", Family::Suse),
     ("opensuse-tumbleweed", Family::Suse),
-    ("photon", Family::RedHat),
+    ("photon", Family::Photon),
+    ("azurelinux", Family::Photon),
+    ("mariner", Family::Photon),
 ];
 
 const IMMUTABLE: &str =

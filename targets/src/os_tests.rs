@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SUPPORTED: [(&str, Family, &str, &str); 20] = [
+const SUPPORTED: [(&str, Family, &str, &str); 21] = [
     (
         "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
          VERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\nHOME_URL=\"https://www.debian.org/\"\n",
@@ -128,6 +128,13 @@ const SUPPORTED: [(&str, Family, &str, &str); 20] = [
         Family::Debian,
         "debian",
         "",
+    ),
+    (
+        "NAME=\"VMware Photon OS\"\nVERSION=\"4.0\"\nID=photon\nVERSION_ID=4.0\n\
+         PRETTY_NAME=\"VMware Photon OS/Linux\"\n",
+        Family::Photon,
+        "photon",
+        "4.0",
     ),
     // Derivatives that the table does not have by name: `ID_LIKE` decides.
     (

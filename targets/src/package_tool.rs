@@ -51,6 +51,18 @@ impl PackageTool {
         }
     }
 
+    /// The command by which an operator ends a hold on the agent's package; nothing where a hold cannot be.
+    #[must_use]
+    pub const fn release_command(self) -> Option<&'static str> {
+        match self {
+            Self::Dpkg => Some("apt-mark unhold amazon-ssm-agent"),
+            Self::Dnf => Some("dnf versionlock delete amazon-ssm-agent"),
+            Self::Yum => Some("yum versionlock delete amazon-ssm-agent"),
+            Self::Zypper => Some("zypper removelock amazon-ssm-agent"),
+            Self::Rpm => None,
+        }
+    }
+
     /// What a host with these programs uses, if this is its distribution's own tool: itself, else the plain one of
     /// its format.
     #[must_use]
@@ -86,6 +98,7 @@ impl Family {
         match (self, major) {
             (Self::Debian, _) => PackageTool::Dpkg,
             (Self::Suse, _) => PackageTool::Zypper,
+            (Self::Photon, _) => PackageTool::Rpm,
             // Red Hat's releases count from 1, Fedora has long passed 8; Amazon's are 2017.09, 2018.03, 2, then 2023.
             (Self::RedHat, Some(..8)) | (Self::Amazon, Some(..2022)) => PackageTool::Yum,
             (Self::RedHat | Self::Amazon, _) => PackageTool::Dnf,
@@ -128,6 +141,9 @@ mod tests {
             ("ID=sles\nVERSION_ID=15.6", PackageTool::Zypper),
             ("ID=opensuse-tumbleweed\nVERSION_ID=20241010", PackageTool::Zypper),
             ("ID=debian", PackageTool::Dpkg),
+            // Its `yum` is tdnf, which has no localinstall.
+            ("ID=photon\nVERSION_ID=4.0", PackageTool::Rpm),
+            ("ID=azurelinux\nVERSION_ID=3.0", PackageTool::Rpm),
         ];
         for (text, tool) in cases {
             assert_eq!(OsRelease::parse(text).package_tool(), Ok(tool), "{text}");

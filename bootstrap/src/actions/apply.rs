@@ -257,6 +257,18 @@ pub fn hint(step: Step, lines: &[String]) -> String {
         ),
         ("by snap", "the host has the agent as a snap; remove it with `snap remove amazon-ssm-agent` first"),
         (
+            "exclude filtering",
+            "the package manager leaves it out: look at its `excludes` and version locks (`dnf versionlock list`)",
+        ),
+        (
+            "Read-only file system",
+            "the host cannot write there; see `findmnt` and `dmesg` on it for why, then mount it writable",
+        ),
+        (
+            "ailed dependencies",
+            "install what the lines above name by the host's own package manager, then run the same command again",
+        ),
+        (
             "System management is locked",
             "another package manager runs on the host; run the same command again when it has ended",
         ),

@@ -42,11 +42,17 @@ if command -v flock >/dev/null 2>&1; then
     # Who can open a file can lock it.
     umask 077
     exec 9>>"$lock" && chmod 600 "$lock" || exit
-    # A probe holds it for a moment. Whoever holds it longer may be doing what was planned here: it is planned anew.
-    if ! flock -w 5 9; then
-        echo ":held $(head -n 1 "$lock")"
-        exit 75
-    fi
+    # A probe holds it for a moment. Whoever holds it longer may be doing what was planned here: it is planned anew. The
+    # flock of busybox cannot wait for a time.
+    tries=0
+    until flock -n 9; do
+        if [ $tries -ge 5 ]; then
+            echo ":held $(head -n 1 "$lock")"
+            exit 75
+        fi
+        tries=$((tries + 1))
+        sleep 1
+    done
     # Whoever had the lock until now has installed what was sent for both.
     if [ -n "$came" ] && [ ! -e "/var/lib/bootstrap/$came" ]; then
         echo ":held $(head -n 1 "$lock")"

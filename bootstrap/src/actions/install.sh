@@ -17,9 +17,7 @@ step_install() {
     }
     # rpm writes its database through and its files not: after a power cut it would say installed of empty ones.
     sync
-    # A part may be another run's, and growing.
-    rm -f /var/lib/bootstrap/*
-    rmdir /var/lib/bootstrap 2>/dev/null || :
+    step_tidy
     # The package starts its agent at once, unregistered; a unit that ended by itself waits 90 s for its next start.
     agent_stop
 }
@@ -31,7 +29,8 @@ install_by_dpkg() {
         echo ":note dpkg was left half done; finishing it by dpkg --configure -a"
         dpkg_patiently --configure -a || echo ":note dpkg could not finish all of it; the agent is installed all the same"
     fi
-    dpkg_patiently -i "$1"
+    # A configuration file that somebody removed, and the unit is one, dpkg takes for the operator's wish and leaves out.
+    dpkg_patiently --force-confmiss -i "$1"
 }
 
 # Another package manager may be at work (unattended-upgrades right after boot); it is waited for, never disturbed.

@@ -3,8 +3,13 @@
 # shellcheck shell=sh
 install_by_rpm() {
     wait_for_rpm && drop_emptied "$1" || return
-    patiently rpm -U --replacepkgs "$1"
+    echo ":note rpm alone installs the package, so what it needs must be there already"
+    plain_rpm "$1"
 }
+
+# It checks what the package needs, and fetches nothing. A newer one that is there is there by halves: the plan replaces no
+# other by an older one.
+plain_rpm() { patiently rpm -U --replacepkgs --oldpackage "$1"; }
 
 install_by_dnf() {
     wait_for_rpm && drop_emptied "$1" || return
@@ -21,23 +26,28 @@ install_by_zypper() {
     patiently zypper_install "$1" --no-refresh || with_repositories zypper_install "$1" || {
         status=$?
         case $said in
-        *NOKEY* | *"public key is not available"*)
+        # SUSE 12's zypper, before 1.14.4, does not know the option.
+        *NOKEY* | *"public key is not available"* | *"--allow-unsigned-rpm"*)
             # Its signature was checked before it was sent; to trust its key for ever is not ours to decide.
-            echo ":note zypper does not know the package's key; rpm installs it"
-            patiently rpm -U --replacepkgs "$1"
+            echo ":note zypper takes no package whose key it does not know; rpm installs it"
+            plain_rpm "$1"
             ;;
         *) return $status ;;
         esac
     }
 }
 
-# zypper waits for the lock itself, and names who holds it. Exit codes from 100 on are remarks, such as "restart".
+# zypper waits for the lock itself, and names who holds it. Exit codes from 100 on are remarks, such as "restart", but for
+# 104, nothing of that name, and 105, ended by a signal.
 zypper_install() {
     rpm_file=$1
     shift
     ZYPP_LOCK_TIMEOUT=300 zypper --non-interactive "$@" install --allow-unsigned-rpm "$rpm_file" </dev/null
     status=$?
-    [ $status -ge 100 ] || return $status
+    case $status in
+    10[01236789]) return 0 ;;
+    *) return $status ;;
+    esac
 }
 
 # Runs a command and keeps what it said. Who takes rpm's database after it was looked at is waited for as well.

@@ -1,5 +1,5 @@
-//! A package that was sent and is not wanted any more: a power cut came after the installation and before its removal was on
-//! the disk, or another run installed by other means. An installation removes what was sent by itself.
+//! A package that was sent, whole or by halves, and is not wanted any more: a power cut came while it was sent, or after the
+//! installation and before its removal was on the disk, or another run installed by other means. An installation removes what was sent by itself.
 
 /// Removes packages that were sent and are not to be installed.
 #[derive(Clone, Debug, PartialEq, Eq)]

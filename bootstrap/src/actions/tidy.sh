@@ -1,6 +1,7 @@
-# Removes what was sent. Parts are left to the next upload: one that is young may be growing.
+# Removes what was sent, and parts of it that are not growing any more.
 # shellcheck shell=sh
 step_tidy() {
     rm -f /var/lib/bootstrap/*
+    remove_dead_parts
     rmdir /var/lib/bootstrap 2>/dev/null || :
 }

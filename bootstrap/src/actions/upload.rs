@@ -76,6 +76,24 @@ mod tests {
     }
 
     #[test]
+    fn parts_whose_writer_is_gone_are_removed_and_those_of_a_living_one_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut gone = Process::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let part = |writer: u32| directory.path().join(format!(".y.deb.{writer}.part"));
+        for writer in [gone.id(), std::process::id()] {
+            std::fs::write(part(writer), "hel").unwrap();
+        }
+        // The number of the one that is gone may be another's: an hour ago it wrote last.
+        let old = directory.path().join(format!(".z.deb.{}.part", std::process::id()));
+        let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+        std::fs::File::create(&old).unwrap().set_modified(hours_ago).unwrap();
+        let wanted = Upload { file_name: "x.deb".into(), sha256: HELLO.into(), size: 5 };
+        assert_eq!(upload(directory.path(), &wanted, b"hello").0, Some(0));
+        assert!(!part(gone.id()).exists() && !old.exists() && part(std::process::id()).exists());
+    }
+
+    #[test]
     fn what_is_cut_off_or_changed_on_the_way_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
         let wanted = Upload { file_name: "x.deb".into(), sha256: HELLO.into(), size: 5 };

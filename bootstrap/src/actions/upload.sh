@@ -2,14 +2,23 @@
 # shellcheck shell=sh
 step_upload() { keep_package "$1" "$2" "$3"; }
 
+# Removes parts that were cut off. A living one is another run's and growing: its name has the process that writes it, which is gone
+# with the power, too; that number may be another's by then, but none writes for an hour, which is longer than any limit.
+remove_dead_parts() {
+    for dead in /var/lib/bootstrap/.*.part; do
+        writer=${dead%.part}
+        [ ! -f "$dead" ] || [ -d "/proc/${writer##*.}" ] || rm -f "$dead"
+    done
+    find /var/lib/bootstrap -name '.*.part' -mmin +60 -exec rm -f {} + 2>/dev/null || :
+}
+
 # What comes on stdin, if it is what the arguments say, as above.
 keep_package() (
     directory=/var/lib/bootstrap
     part=$directory/.$1.$$.part
     umask 077
     mkdir -p $directory || exit 1
-    # Parts that were cut off; a living one is younger than an hour, longer than any limit.
-    find $directory -name '.*.part' -mmin +60 -exec rm -f {} + 2>/dev/null
+    remove_dead_parts
     trap 'rm -f "$part"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     cat >"$part" || exit 3

@@ -2,6 +2,8 @@
 
 mod parse;
 #[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
 mod root_tests;
 
 use std::time::Duration;
@@ -51,6 +53,8 @@ pub struct Facts {
     pub service: ServiceManager,
     /// The agent's package.
     pub agent: Agent,
+    /// Whose hold the agent's package is on: it is not to be changed.
+    pub package_hold: Option<PackageTool>,
     /// The agent's unit or job.
     pub unit: ServiceState,
     /// The registration that the agent's vault holds.
@@ -178,6 +182,14 @@ impl Facts {
             (Agent::Snap(_), _) => &SNAP,
             (_, ServiceManager::Upstart) => &UPSTART,
             _ => &PACKAGED,
+        }
+    }
+
+    /// The installed version, if it is older than `wanted` and on hold.
+    pub fn held_below(&self, wanted: AgentVersion) -> Option<AgentVersion> {
+        match self.agent {
+            Agent::Installed(version) if version < wanted => self.package_hold.map(|_| version),
+            _ => None,
         }
     }
 

@@ -142,6 +142,7 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
         package_tools: answer.tools.iter().filter_map(|name| name.parse().ok()).collect(),
         service,
         agent: agent(&answer),
+        package_hold: answer.get("package.hold").and_then(|tool| tool.parse().ok()),
         unit: service_state(service, answer.text("service.state")),
         registration: answer.registration("vault.instance", "vault.region")?,
         saved_vault: match answer.get("vault.saved") {

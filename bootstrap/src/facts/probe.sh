@@ -64,7 +64,15 @@ for lock in /run/bootstrap.lock /var/run/bootstrap.lock; do
     if [ "$(id -u)" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
         flock -s -n $lock true || {
             printf 'held.now=%s\n' "$(head -n 1 $lock)"
-            flock -s -w "$5" $lock true || printf 'held=%s\n' "$(head -n 1 $lock)"
+            left=$5
+            until flock -s -n $lock true; do
+                if [ "$left" -le 0 ]; then
+                    printf 'held=%s\n' "$(head -n 1 $lock)"
+                    break
+                fi
+                left=$((left - 1))
+                sleep 1
+            done
         }
         break
     fi
@@ -101,12 +109,31 @@ facts() {
         say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
         rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
     fi
+    # What is on hold is not to be changed. Neither dpkg -i nor rpm asks for that.
+    hold=
+    case $(dpkg-query -W -f '${Status}' amazon-ssm-agent 2>/dev/null) in hold\ *) hold=dpkg ;; esac
+    for lock in dnf:/etc/dnf/plugins/versionlock.list dnf:/etc/dnf/versionlock.toml zypper:/etc/zypp/locks \
+        yum:/etc/yum/pluginconf.d/versionlock.list; do
+        ! grep -qs '^[^#]*amazon-ssm-agent' "${lock#*:}" || hold=${lock%%:*}
+    done
+    say package.hold "$hold"
     # A power cut may have come between a package manager's database and the files, which are then empty.
     damaged=
     [ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
     for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
         [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
     done
+    # Somebody may have removed what starts it. An operator's own unit counts too, and so does one that is masked.
+    if [ -d /run/systemd/system ]; then
+        unit_file=
+        for directory in /etc /run /usr/local/lib /usr/lib /lib; do
+            file=$directory/systemd/system/$2
+            { [ ! -e "$file" ] && [ ! -L "$file" ]; } || unit_file=$file
+        done
+        [ -n "$unit_file" ] || damaged=yes
+    elif command -v initctl >/dev/null 2>&1; then
+        [ -e "/etc/init/$4.conf" ] || damaged=yes
+    fi
     [ -z "$damaged" ] || say package.files damaged
     for tool in dpkg dnf yum zypper rpm; do
         command -v $tool >/dev/null 2>&1 && say tool $tool
@@ -141,6 +168,12 @@ facts() {
     say free.system "$(free_kib /usr)"
     for staged in /var/lib/bootstrap/*; do
         [ -f "$staged" ] && say staged "${staged##*/}"
+    done
+    # Parts that were cut off: the process that wrote them is not there, or has not written for an hour.
+    for staged in /var/lib/bootstrap/.*.part; do
+        writer=${staged%.part}
+        [ -f "$staged" ] || continue
+        { [ -d "/proc/${writer##*.}" ] && [ -z "$(find "$staged" -mmin +60 2>/dev/null)" ]; } || say staged "${staged##*/}"
     done
 
     if [ "$(id -u)" = 0 ]; then

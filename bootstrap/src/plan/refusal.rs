@@ -1,6 +1,6 @@
 //! Why a host is left as it is: what was found, and what its operator can do.
 
-use targets::{AgentVersion, Arch, PackageFormat, ServiceManager};
+use targets::{AgentVersion, Arch, PackageFormat, PackageTool, ServiceManager};
 
 use crate::{
     actions::{ConfigureError, NotOurs},
@@ -33,6 +33,16 @@ pub enum Refusal {
         /// The snap's version, if it is known.
         found: Option<AgentVersion>,
         /// The package's.
+        wanted: AgentVersion,
+    },
+    /// The agent's package is on hold, and not as the inventory wants it.
+    #[error("amazon-ssm-agent is on hold{}, {wanted} cannot be installed", .found.map(|found| format!(" at {found}")).unwrap_or_default())]
+    PackageHeld {
+        /// Whose hold it is.
+        by: PackageTool,
+        /// What is installed, if it is whole.
+        found: Option<AgentVersion>,
+        /// The package's version.
         wanted: AgentVersion,
     },
     /// The package manager did not say an architecture we know.
@@ -165,6 +175,10 @@ impl Refusal {
             Self::OlderSnap { .. } => {
                 "run `snap refresh amazon-ssm-agent` on the host; or `snap remove amazon-ssm-agent` there, and run again: then the package is installed".to_owned()
             }
+            Self::PackageHeld { by, .. } => format!(
+                "end the hold on the host (`{}`) and run the same command again; or, if it shall stay, choose no other package for it in the inventory",
+                by.release_command().unwrap_or("rpm")
+            ),
             Self::Architecture { .. } | Self::NoPackage { .. } => {
                 "take the host out of the inventory; AWS publishes packages for x86_64, arm64 and, as deb only, 32-bit arm".to_owned()
             }

@@ -43,6 +43,7 @@ fn fresh() -> Facts {
         package_tools: vec![PackageTool::Dpkg],
         service: ServiceManager::Systemd,
         agent: Agent::Absent,
+        package_hold: None,
         unit: ServiceState::default(),
         registration: None,
         saved_vault: SavedVault::None,
@@ -253,6 +254,32 @@ fn a_snap_is_used_as_it_is_and_never_gets_a_package_over_it() {
         let actions = planned(&snap(version)).unwrap();
         assert!(!actions.iter().any(|action| matches!(action, Action::Install(_) | Action::Upload(_))));
     }
+}
+
+#[test]
+fn a_package_on_hold_stays_as_it_is_and_who_chose_another_is_told_how_to_end_the_hold() {
+    let held = |agent: Agent| Facts { agent, package_hold: Some(PackageTool::Dpkg), ..converged() };
+    let installed = |version: &str| Agent::Installed(version.parse().unwrap());
+    // AWS's newest is no choice of the operator, and the hold is.
+    assert_eq!(verbs(&held(installed("3.3.900.0")), &known()), [""; 0]);
+    let wanted = package().version;
+    assert_eq!(held(installed("3.3.900.0")).held_below(wanted), Some("3.3.900.0".parse().unwrap()));
+    for version in ["3.3.1000.0", "3.3.2000.0"] {
+        assert_eq!(held(installed(version)).held_below(wanted), None, "{version}");
+    }
+
+    let mut chosen = host();
+    Arc::make_mut(&mut chosen.environment).package.source = Some("packages/".to_owned());
+    let refusal = |host: &HostSpec, agent: Agent| plan(&held(agent), host, &package(), &known()).unwrap_err();
+    let older = refusal(&chosen, installed("3.3.900.0"));
+    assert_eq!(older.to_string(), "amazon-ssm-agent is on hold at 3.3.900.0, 3.3.1000.0 cannot be installed");
+    assert!(older.hint().contains("apt-mark unhold amazon-ssm-agent"), "{}", older.hint());
+    for agent in [Agent::Absent, Agent::Broken] {
+        assert!(refusal(&host(), agent).to_string().starts_with("amazon-ssm-agent is on hold, "));
+    }
+    let locked = Facts { package_hold: Some(PackageTool::Dnf), ..fresh() };
+    assert!(plan(&locked, &host(), &package(), &Standing::Unregistered).is_ok());
+    assert_eq!(plan(&held(installed("3.3.1000.0")), &chosen, &package(), &known()), Ok(vec![]));
 }
 
 #[test]

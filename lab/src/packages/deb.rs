@@ -1,7 +1,6 @@
 //! The .deb: an `ar` archive of a format number and two gzipped tars.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use flate2::write::GzEncoder;
@@ -10,8 +9,8 @@ use tar::{EntryType, Header};
 use targets::PackageFormat;
 
 use super::payload::{
-    AGENT_PATH, CLI_PATH, CLI_TARGET, NAME, POSTINST, PREINST, PRERM, Payload, SUMMARY, UNIT, UPSTART,
-    documents,
+    AGENT_PATH, CLI_PATH, CLI_TARGET, CONFFILES, NAME, POSTINST, PREINST, PRERM, Payload, SUMMARY, UNIT,
+    UPSTART, documents,
 };
 use super::{PackageError, SOURCE_DATE};
 
@@ -46,14 +45,9 @@ fn control(payload: &Payload<'_>) -> io::Result<Vec<u8>> {
         payload.version,
         payload.architecture.name_in(PackageFormat::Deb),
     );
-    let mut conffiles = String::new();
-    for (path, _) in documents().iter().filter(|(path, _)| path.ends_with(".template")) {
-        let _ = writeln!(conffiles, "{path}");
-    }
-    let _ = writeln!(conffiles, "/etc/init/amazon-ssm-agent.conf");
     let mut tar = Tar::new();
     tar.file("./control", fields.as_bytes(), 0o644)?;
-    tar.file("./conffiles", conffiles.as_bytes(), 0o644)?;
+    tar.file("./conffiles", CONFFILES.as_bytes(), 0o644)?;
     tar.file("./preinst", PREINST.as_bytes(), 0o755)?;
     tar.file("./postinst", POSTINST.as_bytes(), 0o755)?;
     tar.file("./prerm", PRERM.as_bytes(), 0o755)?;

@@ -9,6 +9,10 @@ pub(super) const UPSTART: &str = include_str!("../../packaging/amazon-ssm-agent.
 pub(super) const PREINST: &str = include_str!("../../packaging/preinst");
 pub(super) const POSTINST: &str = include_str!("../../packaging/postinst");
 pub(super) const PRERM: &str = include_str!("../../packaging/prerm");
+/// Of the .deb. As in AWS's: the unit is one, so dpkg leaves out a unit that somebody removed; and the live configuration, which
+/// is in no package.
+pub(super) const CONFFILES: &str = "/etc/init/amazon-ssm-agent.conf\n/etc/amazon/ssm/amazon-ssm-agent.json\n\
+    /etc/amazon/ssm/seelog.xml\n/lib/systemd/system/amazon-ssm-agent.service\n";
 pub(super) const PRETRANS: &str = include_str!("../../packaging/pretrans");
 pub(super) const PREUN: &str = include_str!("../../packaging/preun");
 pub(super) const POSTTRANS: &str = include_str!("../../packaging/posttrans");
@@ -51,7 +55,7 @@ impl Payload<'_> {
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
-        let texts = [UNIT, UPSTART, PREINST, POSTINST, PRERM, PRETRANS, PREUN, POSTTRANS];
+        let texts = [UNIT, UPSTART, CONFFILES, PREINST, POSTINST, PRERM, PRETRANS, PREUN, POSTTRANS];
         for text in texts.into_iter().chain(documents().map(|(_, text)| text)) {
             hash.update(Sha256::digest(text));
         }

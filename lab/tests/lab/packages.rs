@@ -109,6 +109,10 @@ fn the_scripts_of_the_deb_start_stop_and_refuse_as_aws_do() {
     for name in ["preinst", "postinst", "prerm"] {
         run("sh", &["-n"], &scripts.join(name));
     }
+    assert!(
+        read("conffiles").lines().any(|path| path == "/lib/systemd/system/amazon-ssm-agent.service"),
+        "dpkg does not bring it back by itself"
+    );
 }
 
 #[test]

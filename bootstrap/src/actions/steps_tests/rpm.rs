@@ -62,6 +62,18 @@ fn zypper_waits_for_its_lock_and_its_remarks_are_no_failures() {
 }
 
 #[test]
+fn codes_of_zypper_that_say_nothing_was_installed_are_failures() {
+    // 104: nothing of that name was found; 105: ended by a signal.
+    for code in [104, 105] {
+        let stage = Stage::new();
+        stage.program("zypper", &format!("exit {code}"));
+        stage.program("systemctl", "");
+        let (exit, said) = stage.run(&[install(PackageTool::Zypper)], &PACKAGED);
+        assert!(exit == Some(1) && said.contains(&format!(":failed install {code}")), "{said}");
+    }
+}
+
+#[test]
 fn a_locked_zypper_fails_and_a_key_that_it_does_not_know_is_left_to_rpm() {
     let stage = Stage::new();
     stage.program("systemctl", "");
@@ -81,7 +93,65 @@ fn a_locked_zypper_fails_and_a_key_that_it_does_not_know_is_left_to_rpm() {
 
     stage.program("zypper", "echo 'Header V4 RSA/SHA256 Signature, key ID 1234: NOKEY'; exit 4");
     assert_eq!(stage.run(&[install(PackageTool::Zypper)], &PACKAGED).0, Some(0));
-    assert!(stage.calls().contains(&"rpm -U --replacepkgs sent/agent.pkg".to_owned()));
+    assert!(stage.calls().contains(&"rpm -U --replacepkgs --oldpackage sent/agent.pkg".to_owned()));
+}
+
+#[test]
+fn an_old_zypper_that_takes_no_unsigned_packages_leaves_them_to_rpm() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program("rpm", "");
+    stage.program("zypper", "echo \"Unknown option '--allow-unsigned-rpm'\"; exit 2");
+    let (code, said) = stage.run(&[install(PackageTool::Zypper)], &PACKAGED);
+    assert!(code == Some(0) && said.contains("rpm installs it"), "{said}");
+}
+
+/// Two versions of a package that needs nothing, or something that is nowhere.
+const BUILD: &str = "set -e
+cd $1
+spec() { printf '%s\\n' 'Name: amazon-ssm-agent' \"Version: $1\" 'Release: 1' 'Summary: a' 'License: a' 'BuildArch: noarch' \"$2\" '%description' 'a' '%files'; }
+for version in 3.3.900.0 3.3.987.0; do
+    spec $version '' >$version.spec
+    rpmbuild -bb --quiet --define \"_topdir $1/build\" --define \"_rpmdir $1/$version\" $version.spec >/dev/null 2>&1
+done
+spec 3.3.1000.0 'Requires: libnowhere' >needy.spec
+rpmbuild -bb --quiet --define \"_topdir $1/build\" --define \"_rpmdir $1/needy\" needy.spec >/dev/null 2>&1
+rpm --dbpath $1/db --initdb";
+
+#[test]
+fn rpm_itself_goes_back_to_the_package_that_was_sent_and_says_what_is_missing() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    let built = Process::new("/bin/sh").args(["-c", BUILD, "sh"]).arg(stage.0.path()).output().unwrap();
+    assert!(built.status.success(), "{built:?}");
+    stage.program(
+        "rpm",
+        "case $1 in -U) exec /usr/bin/rpm --dbpath $stage/db --justdb --noscripts \"$@\" ;; esac",
+    );
+    let versions = || {
+        let mut query = Process::new("rpm");
+        query.arg("--dbpath").arg(stage.path("db")).args(["-q", "--qf", "%{VERSION}\n", "amazon-ssm-agent"]);
+        String::from_utf8(query.output().unwrap().stdout).unwrap()
+    };
+    let install_from = |directory: &str| {
+        let file =
+            fs::read_dir(stage.path(directory).join("noarch")).unwrap().next().unwrap().unwrap().path();
+        fs::create_dir_all(stage.path("sent")).unwrap();
+        fs::copy(&file, stage.path("sent").join(PACKAGE)).unwrap();
+        let digest = Process::new("sha256sum").arg(&file).output().unwrap();
+        let sha256 = String::from_utf8(digest.stdout).unwrap()[..64].to_owned();
+        let Action::Install(install) = install(PackageTool::Rpm) else { unreachable!() };
+        stage.run(&[Action::Install(Install { sha256, ..install })], &PACKAGED)
+    };
+    for version in ["3.3.987.0", "3.3.900.0"] {
+        let (code, said) = install_from(version);
+        assert_eq!((code, versions()), (Some(0), format!("{version}\n")), "{said}");
+        assert!(said.contains(":note rpm alone"), "{said}");
+    }
+    let (code, said) = install_from("needy");
+    assert!(code == Some(1) && said.contains("libnowhere is needed by"), "{said}");
+    let lines: Vec<_> = said.lines().map(str::to_owned).collect();
+    assert!(apply::hint(crate::events::Step::Install, &lines).contains("host's own package manager"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use targets::agent::Installation;
+use targets::{PackageTool, agent::Installation};
 
 use super::{Backend, HostRun};
 use crate::{
@@ -45,6 +45,7 @@ impl<B: Backend> HostRun<B> {
         self.enter(Step::Plan).await?;
         let standing = self.standing(facts).await?;
         let actions = plan::plan(facts, &self.spec, &file, &standing).map_err(refused)?;
+        self.warn_of_hold(facts, &file).await;
         if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
             self.run.activations.known_registered(&self.spec.environment.name);
         }
@@ -63,6 +64,15 @@ impl<B: Backend> HostRun<B> {
             );
             self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
         }
+    }
+
+    /// An older agent that is on hold stays, and whoever waits for the new one must know why.
+    async fn warn_of_hold(&self, facts: &Facts, file: &PackageFile) {
+        let Some(version) = facts.held_below(file.version) else { return };
+        let end = facts.package_hold.and_then(PackageTool::release_command).unwrap_or_default();
+        let wanted = file.version;
+        let text = format!("amazon-ssm-agent {version} is on hold and stays; `{end}` there lets {wanted} in");
+        self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
     }
 
     /// What SSM knows of the registration that the host holds.

@@ -1,0 +1,112 @@
+//! The probe, run for real on files and programs of the tests' own.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command as Process,
+};
+
+use jiff::Timestamp;
+use targets::PackageTool;
+
+use super::{Facts, PROBE};
+
+/// What the probe says of a host whose files lie in `root`, with programs of its own before ours.
+fn probe_in(root: &Path) -> String {
+    let root = root.display();
+    let mut script = PROBE.text.replace("PATH=", &format!("PATH={root}/bin:"));
+    for path in [
+        "/usr/bin/amazon-ssm-agent",
+        "/usr/bin/ssm-*",
+        "/run/systemd/system",
+        "/run/bootstrap.lock",
+        "/var/lib/bootstrap",
+        "/etc/dnf",
+    ] {
+        script = script.replace(path, &format!("{root}{path}"));
+    }
+    let directories = "for directory in /etc /run /usr/local/lib /usr/lib /lib;";
+    assert!(script.contains(directories));
+    script = script.replace(directories, &format!("for directory in {root}/etc {root}/lib;"));
+    let program = format!("set -- none agent.service snap.agent.service agent 0\n{script}");
+    let output = Process::new("sh").args(["-c", &program]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn written(root: &Path, path: &str, text: &str) -> PathBuf {
+    let file = root.join(path);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn program(root: &Path, name: &str, text: &str) {
+    let file = written(root, &format!("bin/{name}"), text);
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_package_whose_unit_somebody_removed_is_damaged_and_an_operators_own_unit_will_do() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    written(root, "usr/bin/amazon-ssm-agent", "program");
+    fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+    let damaged = || probe_in(root).contains("package.files=damaged\n");
+    assert!(damaged());
+    let unit = written(root, "lib/systemd/system/agent.service", "[Service]\n");
+    assert!(!damaged());
+    fs::remove_file(unit).unwrap();
+    fs::create_dir_all(root.join("etc/systemd/system")).unwrap();
+    symlink("/dev/null", root.join("etc/systemd/system/agent.service")).unwrap();
+    assert!(!damaged(), "it is masked");
+}
+
+#[test]
+fn a_hold_of_dpkg_and_a_version_lock_of_dnf_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let hold = || Facts::parse(&probe_in(root), Timestamp::now()).unwrap().package_hold;
+    let status = |words: &str| {
+        let text = format!("#!/bin/sh\ncase $* in *'{{Status}}'*) printf %s '{words}' ;; esac\n");
+        program(root, "dpkg-query", &text);
+    };
+    status("install ok installed");
+    assert_eq!(hold(), None);
+    status("hold ok installed");
+    assert_eq!(hold(), Some(PackageTool::Dpkg));
+    status("");
+    let list = "etc/dnf/plugins/versionlock.list";
+    written(root, list, "# Added lock on amazon-ssm-agent\nbash-0:5.1-1.*\n");
+    assert_eq!(hold(), None);
+    written(root, list, "# Added lock\namazon-ssm-agent-0:3.3.987.0-1.*\n");
+    assert_eq!(hold(), Some(PackageTool::Dnf));
+}
+
+#[test]
+fn who_holds_the_host_is_told_even_where_flock_cannot_wait() {
+    let root = tempfile::tempdir().unwrap();
+    // As busybox has it.
+    let text = "#!/bin/sh\ncase $* in *-w*) exit 1 ;; esac\nexec /usr/bin/flock \"$@\"\n";
+    program(root.path(), "flock", text);
+    program(root.path(), "id", "#!/bin/sh\necho 0\n");
+    let lock = written(root.path(), "run/bootstrap.lock", "run 7 of alice\n");
+    let held_by = || Facts::parse(&probe_in(root.path()), Timestamp::now()).unwrap().held_by;
+    assert_eq!(held_by(), None);
+    let file = fs::File::open(lock).unwrap();
+    file.lock().unwrap();
+    assert_eq!(held_by().as_deref(), Some("run 7 of alice"));
+}
+
+#[test]
+fn parts_of_packages_that_nobody_writes_any_more_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let mut gone = Process::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let dead = format!(".agent.deb.{}.part", gone.id());
+    written(root.path(), &format!("var/lib/bootstrap/{dead}"), "");
+    written(root.path(), &format!("var/lib/bootstrap/.agent.deb.{}.part", std::process::id()), "");
+    written(root.path(), "var/lib/bootstrap/agent.deb", "");
+    let staged = Facts::parse(&probe_in(root.path()), Timestamp::now()).unwrap().staged;
+    assert_eq!(staged, ["agent.deb".to_owned(), dead]);
+}
