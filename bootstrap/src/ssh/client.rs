@@ -105,12 +105,12 @@ impl Ledger {
 
     /// Why an established connection is gone, in words.
     pub(super) fn cause(&self) -> String {
-        match self.take() {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(End::Farewell(text)) => format!("the host said `{text}`"),
             Some(End::Silent(silence)) => {
                 format!("no sign of life from the host for {} seconds", silence.as_secs())
             }
-            Some(End::Broken(text)) => text,
+            Some(End::Broken(text)) => text.clone(),
             Some(End::Untrusted(error)) => error.to_string(),
             None => "the host closed the connection".to_owned(),
         }

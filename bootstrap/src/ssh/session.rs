@@ -45,7 +45,7 @@ pub(super) struct Connection {
     ledger: Arc<Ledger>,
     _lifeline: Lifeline,
     /// What it goes through lives as long as it does.
-    _way: Option<Arc<Connection>>,
+    way: Option<Arc<Connection>>,
 }
 
 impl Connection {
@@ -56,12 +56,20 @@ impl Connection {
         lifeline: Lifeline,
         way: Option<Arc<Connection>>,
     ) -> Self {
-        Self { handle, ledger, _lifeline: lifeline, _way: way }
+        Self { handle, ledger, _lifeline: lifeline, way }
     }
 
     /// Whether it is over.
     pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
+    }
+
+    /// Why it is over, in words.
+    fn cause(&self) -> String {
+        match &self.way {
+            Some(way) if way.is_closed() => format!("the jump host is lost: {}", way.cause()),
+            _ => self.ledger.cause(),
+        }
     }
 
     /// Opens a way through the host to another one.
@@ -143,7 +151,7 @@ async fn execute(
     command: &Command,
     on_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Output, HostError> {
-    let lost = || HostError::Lost { command: command.name(), cause: connection.ledger.cause() };
+    let lost = || HostError::Lost { command: command.name(), cause: connection.cause() };
     let not_run = |cause| HostError::NotRun { command: command.name(), cause };
     let channel = match spare.take().await {
         Some(channel) => channel,
