@@ -1,7 +1,7 @@
 //! Logging in: what is shown, in which order, with which signatures, and a password where nothing else does. It begins when
 //! the host has proven who it is.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use russh::{
     MethodKind, MethodSet, Signer,
@@ -27,6 +27,8 @@ use super::{
 const MOST_KEYS: usize = 6;
 /// Rounds of questions that a server may ask.
 const MOST_ROUNDS: usize = 8;
+/// Proofs that a server may want one after the other, beyond the first.
+const MOST_PARTS: usize = 3;
 
 /// What we have for a host.
 pub(super) struct Credentials<'a> {
@@ -47,13 +49,15 @@ pub(super) async fn authenticate(
         handle,
         user: credentials.user,
         tried: Vec::new(),
-        partly: false,
+        taken: 0,
         notes: Vec::new(),
         remaining: MethodSet::empty(),
+        spent: Vec::new(),
+        refused: 0,
         password_taken: false,
     };
     let result = attempt.all(credentials).await;
-    let Attempt { tried, partly, notes, remaining, .. } = attempt;
+    let Attempt { tried, taken, notes, remaining, .. } = attempt;
     match result {
         Ok(true) => Ok(()),
         Ok(false) => Err(ConnectError::AuthenticationRefused {
@@ -61,7 +65,7 @@ pub(super) async fn authenticate(
             user: credentials.user.to_owned(),
             tried,
             methods: remaining.iter().map(<&MethodKind as Into<&'static str>>::into).collect(),
-            partly,
+            partly: taken > 0,
             notes,
         }),
         Err(error) => Err(interrupted(ledger, peer, error, tried)),
@@ -72,10 +76,15 @@ struct Attempt<'h> {
     handle: &'h mut Handle<Client>,
     user: &'h str,
     tried: Vec<Fingerprint>,
-    partly: bool,
+    /// Proofs that the server took, and still wants more.
+    taken: usize,
     notes: Vec<String>,
     /// What the server would go on with.
     remaining: MethodSet,
+    /// Places of the keys that need not be shown again.
+    spent: Vec<usize>,
+    /// Keys that were refused.
+    refused: usize,
     password_taken: bool,
 }
 
@@ -89,15 +98,34 @@ impl Attempt<'_> {
                 return Ok(true);
             }
         }
+        loop {
+            let taken = self.taken;
+            if self.round(credentials).await? {
+                return Ok(true);
+            }
+            // What it took has opened the way for what it did not want before (`AuthenticationMethods`).
+            if self.taken == taken || self.taken > MOST_PARTS {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Tries one method after the other, until we are in or the server takes a proof and wants more.
+    async fn round(&mut self, credentials: &Credentials<'_>) -> Result<bool, russh::Error> {
+        let taken = self.taken;
         for method in credentials.methods {
             let is_in = match (method, credentials.password) {
-                (Method::PublicKey, password) => self.keys(&credentials.proofs, password.is_some()).await?,
+                (Method::PublicKey, password)
+                    if self.remaining.is_empty() || self.offers(MethodKind::PublicKey) =>
+                {
+                    self.keys(&credentials.proofs, password.is_some()).await?
+                }
+                // The same password again would only count as another failure.
                 (Method::KeyboardInteractive, Some(password))
-                    if self.offers(MethodKind::KeyboardInteractive) =>
+                    if self.offers(MethodKind::KeyboardInteractive) && !self.password_taken =>
                 {
                     self.questions(password).await?
                 }
-                // The same password again would only count as another failure.
                 (Method::Password, Some(password))
                     if self.offers(MethodKind::Password) && !self.password_taken =>
                 {
@@ -105,7 +133,7 @@ impl Attempt<'_> {
                     let answer = self.handle.authenticate_password(self.user, secret).await?;
                     self.password_taken = true;
                     let is_in = self.is_in(&answer)?;
-                    if !is_in && !matches!(answer, AuthResult::Failure { partial_success: true, .. }) {
+                    if !is_in && self.taken == taken {
                         self.notes.push("the password was refused".to_owned());
                     }
                     is_in
@@ -114,6 +142,9 @@ impl Attempt<'_> {
             };
             if is_in {
                 return Ok(true);
+            }
+            if self.taken > taken {
+                return Ok(false);
             }
         }
         Ok(false)
@@ -126,11 +157,12 @@ impl Attempt<'_> {
     async fn keys(&mut self, proofs: &[Proof], leaves_room: bool) -> Result<bool, russh::Error> {
         // The last attempt is the password's.
         let most = if leaves_room { MOST_KEYS - 1 } else { MOST_KEYS };
-        let mut waiting: VecDeque<&Proof> = proofs.iter().collect();
-        let mut shown = 0;
-        while let Some(proof) = waiting.pop_front() {
-            if shown == most {
-                self.notes.push(format!("{} more keys were not tried", waiting.len() + 1));
+        let waiting: Vec<_> =
+            proofs.iter().enumerate().filter(|(place, _)| !self.spent.contains(place)).collect();
+        let taken = self.taken;
+        for (rank, (place, proof)) in waiting.iter().enumerate() {
+            if self.refused == most {
+                self.notes.push(format!("{} more keys were not tried", waiting.len() - rank));
                 break;
             }
             for hash in self.hashes(proof).await? {
@@ -145,11 +177,18 @@ impl Attempt<'_> {
                 if self.is_in(&answer)? {
                     return Ok(true);
                 }
-                if !self.remaining.is_empty() && !self.offers(MethodKind::PublicKey) {
+                if self.taken > taken {
+                    self.spent.push(*place);
+                    return Ok(false);
+                }
+                // It was not the key that it did not want.
+                if !self.offers(MethodKind::PublicKey) {
+                    self.refused += 1;
                     return Ok(false);
                 }
             }
-            shown += 1;
+            self.spent.push(*place);
+            self.refused += 1;
             let key = Fingerprint::of(&proof.key);
             if !self.tried.contains(&key) {
                 self.tried.push(key);
@@ -213,14 +252,16 @@ impl Attempt<'_> {
         })
     }
 
-    /// Answers a server that asks for a password in its own words; nothing else can be answered.
+    /// Answers a server that asks for a password in its own words. What else it asks gets an empty answer, as by OpenSSH's
+    /// client that has nobody to ask: it waits for one before it hears anything else.
     async fn questions(&mut self, password: &SecretString) -> Result<bool, russh::Error> {
         let mut answer = self.handle.authenticate_keyboard_interactive_start(self.user, None).await?;
+        let mut answered = false;
         for _ in 0..MOST_ROUNDS {
             let prompts = match answer {
                 KeyboardInteractiveAuthResponse::Success => return Ok(true),
                 KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
-                    if self.password_taken && !partial_success {
+                    if answered && !partial_success {
                         self.notes.push("the password was refused".to_owned());
                     }
                     return self.is_in(&AuthResult::Failure { remaining_methods, partial_success });
@@ -230,20 +271,27 @@ impl Attempt<'_> {
             let answers = match prompts.as_slice() {
                 [] => Vec::new(),
                 [Prompt { echo: false, .. }] if !self.password_taken => {
-                    self.password_taken = true;
+                    (self.password_taken, answered) = (true, true);
                     vec![password.expose_secret().to_owned()]
                 }
                 _ => {
-                    let asked: Vec<&str> = prompts.iter().map(|prompt| prompt.prompt.trim()).collect();
-                    let asked = asked.join(" ");
-                    let asked = crate::display::clean(&asked);
-                    self.notes.push(format!("the server asks `{asked}`, which cannot be answered"));
-                    return Ok(false);
+                    self.note_unanswered(&prompts);
+                    vec![String::new(); prompts.len()]
                 }
             };
             answer = self.handle.authenticate_keyboard_interactive_respond(answers).await?;
         }
-        Ok(false)
+        // It would hear nothing but an answer.
+        Err(russh::Error::Inconsistent)
+    }
+
+    fn note_unanswered(&mut self, prompts: &[Prompt]) {
+        let asked: Vec<&str> = prompts.iter().map(|prompt| prompt.prompt.trim()).collect();
+        let asked = asked.join(" ");
+        let note = format!("the server asks `{}`, which cannot be answered", crate::display::clean(&asked));
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Takes note of an answer; tells whether we are in.
@@ -253,8 +301,12 @@ impl Attempt<'_> {
             // The library reports a server that hangs up as one that refuses.
             AuthResult::Failure { .. } if self.handle.is_closed() => Err(russh::Error::Disconnect),
             AuthResult::Failure { remaining_methods, partial_success } => {
-                self.partly |= partial_success;
                 self.remaining = remaining_methods.clone();
+                if *partial_success {
+                    self.taken += 1;
+                    // It was the right one: another method may ask for it again.
+                    self.password_taken = false;
+                }
                 Ok(false)
             }
         }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use russh::{
-    Error, Limits, Preferred, SshId, cipher,
-    client::{Config, DisconnectReason, Handler},
+    Channel, ChannelOpenFailure, Error, Limits, Preferred, SshId, cipher,
+    client::{ChannelOpenHandle, Config, DisconnectReason, Handler, Msg, Session},
     compression::{NONE, ZLIB, ZLIB_LEGACY},
     keys::{Algorithm, PublicKey, PublicKeyOrCertificate},
 };
@@ -105,12 +105,12 @@ impl Ledger {
 
     /// Why an established connection is gone, in words.
     pub(super) fn cause(&self) -> String {
-        match self.take() {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(End::Farewell(text)) => format!("the host said `{text}`"),
             Some(End::Silent(silence)) => {
                 format!("no sign of life from the host for {} seconds", silence.as_secs())
             }
-            Some(End::Broken(text)) => text,
+            Some(End::Broken(text)) => text.clone(),
             Some(End::Untrusted(error)) => error.to_string(),
             None => "the host closed the connection".to_owned(),
         }
@@ -225,6 +225,83 @@ impl Handler for Client {
         }
     }
 
+    // Channels that a server opens: we ask for none, russh accepts them, and nobody would read them.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Error> {
+        refuse(reply).await
+    }
+
     async fn disconnected(&mut self, reason: DisconnectReason<Error>) -> Result<(), Error> {
         self.ledger.note(match reason {
             DisconnectReason::ReceivedDisconnect(farewell) => End::Farewell(farewell.message),
@@ -232,6 +309,11 @@ impl Handler for Client {
         });
         Ok(())
     }
+}
+
+async fn refuse(reply: ChannelOpenHandle) -> Result<(), Error> {
+    reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    Ok(())
 }
 
 /// Whether an error says that nothing came from the other end for too long.

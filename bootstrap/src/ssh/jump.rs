@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use russh::{ChannelOpenFailure, ChannelStream, Error, client::Msg};
+use russh::{ChannelOpenFailure, Error};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::{Instant, sleep, timeout},
@@ -19,6 +19,7 @@ use super::{
     error::{ConnectError, Detour, Peer, Phase},
     login::Login,
     session::Connection,
+    way::Way,
 };
 
 /// Ways through one jump host that are being opened at once. It opens a TCP connection for each, which may take its time.
@@ -80,7 +81,7 @@ impl Jump {
         peer: &Peer,
         limit: Duration,
         log_in: impl Fn() -> LoggingIn<'a>,
-    ) -> Result<(ChannelStream<Msg>, Arc<Connection>), ConnectError> {
+    ) -> Result<(Way, Arc<Connection>), ConnectError> {
         let _permit = self.openings.acquire().await;
         let behind = |why| ConnectError::Behind { peer: peer.clone(), jump: self.name(), why };
         let mut is_new = false;

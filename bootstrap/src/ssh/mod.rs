@@ -21,8 +21,10 @@ mod passphrase;
 mod ring;
 mod session;
 mod socket;
+mod spare;
 #[cfg(test)]
 mod tests;
+mod way;
 
 pub use agent::Agents;
 pub use certificate::CertificateFault;

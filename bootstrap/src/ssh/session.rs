@@ -7,7 +7,7 @@ use std::{
 };
 
 use russh::{
-    Channel, ChannelMsg, ChannelReadHalf, ChannelStream, ChannelWriteHalf, Disconnect, Error,
+    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Error,
     client::{Handle, Msg},
 };
 use secrecy::ExposeSecret;
@@ -17,6 +17,8 @@ use super::{
     client::{Client, Ledger},
     error::Peer,
     socket::Lifeline,
+    spare::Spare,
+    way::Way,
 };
 use crate::host::{Capture, Command, Host, HostError, LINGER, Output, Privilege};
 
@@ -37,22 +39,13 @@ pub struct SshHost {
     sudo: bool,
 }
 
-/// A channel for the next command, opened while the one before it runs: a round trip less for each.
-#[derive(Debug)]
-enum Spare {
-    None,
-    Open(Channel<Msg>),
-    /// The host allows one session at a time (`MaxSessions 1`): it is not asked again.
-    Refused,
-}
-
 /// What is needed to talk, and to stop talking.
 pub(super) struct Connection {
     handle: Handle<Client>,
     ledger: Arc<Ledger>,
     _lifeline: Lifeline,
     /// What it goes through lives as long as it does.
-    _way: Option<Arc<Connection>>,
+    way: Option<Arc<Connection>>,
 }
 
 impl Connection {
@@ -63,7 +56,7 @@ impl Connection {
         lifeline: Lifeline,
         way: Option<Arc<Connection>>,
     ) -> Self {
-        Self { handle, ledger, _lifeline: lifeline, _way: way }
+        Self { handle, ledger, _lifeline: lifeline, way }
     }
 
     /// Whether it is over.
@@ -71,12 +64,20 @@ impl Connection {
         self.handle.is_closed()
     }
 
+    /// Why it is over, in words.
+    fn cause(&self) -> String {
+        match &self.way {
+            Some(way) if way.is_closed() => format!("the jump host is lost: {}", way.cause()),
+            _ => self.ledger.cause(),
+        }
+    }
+
     /// Opens a way through the host to another one.
-    pub(super) async fn forward(&self, to: &Peer) -> Result<ChannelStream<Msg>, Error> {
+    pub(super) async fn forward(&self, to: &Peer) -> Result<Way, Error> {
         // Who asks is told as `ssh -J` tells it.
         let channel =
             self.handle.channel_open_direct_tcpip(&*to.address, to.port.into(), "127.0.0.1", 65535).await?;
-        Ok(channel.into_stream())
+        Ok(Way::new(channel))
     }
 }
 
@@ -90,6 +91,12 @@ impl SshHost {
     /// A host; `sudo` if root's rights need it.
     pub(super) fn new(connection: Connection, sudo: bool) -> Self {
         Self { connection: Some(connection), spare: Spare::None, sudo }
+    }
+
+    /// What it is reached by.
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection.as_ref().unwrap()
     }
 
     /// Takes leave of the host, politely but not for long.
@@ -144,17 +151,14 @@ async fn execute(
     command: &Command,
     on_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Output, HostError> {
-    let lost = || HostError::Lost { command: command.name(), cause: connection.ledger.cause() };
+    let lost = || HostError::Lost { command: command.name(), cause: connection.cause() };
     let not_run = |cause| HostError::NotRun { command: command.name(), cause };
-    let channel = match std::mem::replace(spare, Spare::None) {
-        Spare::Open(channel) => channel,
-        none => {
-            *spare = none;
-            open(connection).await.map_err(|error| match error {
-                Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
-                _ => lost(),
-            })?
-        }
+    let channel = match spare.take().await {
+        Some(channel) => channel,
+        None => open(connection).await.map_err(|error| match error {
+            Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
+            _ => lost(),
+        })?,
     };
     let (mut reader, writer) = channel.split();
     // Stdin follows as soon as it may: OpenSSH gives a window with its answer, others at once.
@@ -205,18 +209,16 @@ async fn beside(
         return conversing.await;
     }
     let mut opening = pin!(connection.handle.channel_open_session());
-    let (end, opened) = tokio::select! {
+    let end = tokio::select! {
         // It is asked for before stdin is sent, which may take a while.
         biased;
-        opened = &mut opening => (conversing.await, Some(opened)),
-        end = &mut conversing => (end, timeout(LINGER, opening).await.ok()),
+        opened = &mut opening => {
+            *spare = Spare::of(opened);
+            return conversing.await;
+        }
+        end = &mut conversing => end,
     };
-    *spare = match opened {
-        Some(Ok(channel)) => Spare::Open(channel),
-        Some(Err(Error::ChannelOpenFailure(_))) => Spare::Refused,
-        // The connection is lost, or its host is slow: the next command will tell.
-        Some(Err(_)) | None => Spare::None,
-    };
+    *spare = timeout(LINGER, opening).await.map_or(Spare::None, Spare::of);
     end
 }
 

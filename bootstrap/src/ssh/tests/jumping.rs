@@ -144,7 +144,8 @@ async fn a_connection_to_a_jump_host_that_breaks_is_made_anew() {
     says_hello(&mut first).await;
     cuts.recv().await.unwrap().abort();
     let command = Command::new(&HELLO, vec![], Duration::from_mins(1)).as_login_user();
-    assert!(first.run(&command, &mut |_| {}).await.is_err());
+    let error = first.run(&command, &mut |_| {}).await.unwrap_err().to_string();
+    assert!(error.ends_with("the jump host is lost: the host closed the connection"), "{error}");
     let mut second = connector.connect(&host).await.unwrap();
     says_hello(&mut second).await;
     assert_eq!((logins_at(&gate), logins_at(&inner)), (2, 2));

@@ -4,6 +4,7 @@ mod agents;
 mod certificates;
 mod configured;
 mod connecting;
+mod hostile;
 mod jumping;
 mod keys;
 mod lasting;

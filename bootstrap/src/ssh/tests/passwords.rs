@@ -29,6 +29,8 @@ enum Asks {
 struct Server {
     methods: Vec<MethodKind>,
     asks: Asks,
+    /// What is wanted one after the other; where it is empty, a password will do.
+    parts: Arc<Mutex<Vec<MethodKind>>>,
     told: Arc<Mutex<Vec<String>>>,
     keys: Arc<AtomicUsize>,
 }
@@ -37,6 +39,26 @@ impl Server {
     fn hears(&self, password: &str) -> Auth {
         self.told.lock().unwrap().push(password.to_owned());
         if password == PASSWORD { Auth::Accept } else { Auth::reject() }
+    }
+
+    /// What is said to a good proof.
+    fn takes(&self, method: MethodKind) -> Auth {
+        let mut parts = self.parts.lock().unwrap();
+        if parts.first() != Some(&method) {
+            return Auth::reject();
+        }
+        parts.remove(0);
+        match parts.first() {
+            None => Auth::Accept,
+            Some(next) => Auth::Reject {
+                proceed_with_methods: Some(MethodSet::from(&[*next][..])),
+                partial_success: true,
+            },
+        }
+    }
+
+    fn is_patient(&self) -> bool {
+        self.parts.lock().unwrap().is_empty()
     }
 }
 
@@ -49,11 +71,26 @@ impl Handler for Server {
         _key: server::PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
         self.keys.fetch_add(1, Ordering::Relaxed);
-        Ok(Auth::reject())
+        Ok(if self.parts.lock().unwrap().first() == Some(&MethodKind::PublicKey) {
+            Auth::Accept
+        } else {
+            Auth::reject()
+        })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        _user: &str,
+        _key: server::VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.takes(MethodKind::PublicKey))
     }
 
     async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, Self::Error> {
-        Ok(self.hears(password))
+        Ok(match self.hears(password) {
+            Auth::Accept if !self.is_patient() => self.takes(MethodKind::Password),
+            answer => answer,
+        })
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -71,7 +108,10 @@ impl Handler for Server {
             return Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts });
         };
         let answer = String::from_utf8(response.next().unwrap().to_vec()).unwrap();
-        Ok(self.hears(&answer))
+        Ok(match self.hears(&answer) {
+            Auth::Accept if !self.is_patient() => self.takes(MethodKind::KeyboardInteractive),
+            answer => answer,
+        })
     }
 }
 
@@ -92,7 +132,13 @@ async fn start(methods: &[MethodKind], asks: Asks) -> (Server, HostSpec, tempfil
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     std::fs::write(at.join("known_hosts"), format!("[127.0.0.1]:{port} {}", read("host.pub"))).unwrap();
-    let server = Server { methods: methods.to_vec(), asks, told: Arc::default(), keys: Arc::default() };
+    let server = Server {
+        methods: methods.to_vec(),
+        asks,
+        parts: Arc::default(),
+        told: Arc::default(),
+        keys: Arc::default(),
+    };
     let handler = server.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -130,12 +176,48 @@ async fn a_password_comes_after_the_keys_and_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_question_for_something_else_is_quoted_and_not_answered() {
+async fn a_question_for_something_else_is_quoted_and_its_answer_is_empty() {
     let methods = [MethodKind::PublicKey, MethodKind::KeyboardInteractive];
     let (server, host, _files) = start(&methods, Asks::Code).await;
     let error = with_password(&host, PASSWORD).await.unwrap_err();
     assert!(error.to_string().contains("the server asks `Verification code:`"), "{error}");
-    assert!(server.told.lock().unwrap().is_empty());
+    assert_eq!(*server.told.lock().unwrap(), [""]);
+}
+
+#[tokio::test]
+async fn after_a_question_that_cannot_be_answered_comes_the_password() {
+    let methods = [MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password];
+    let (server, host, _files) = start(&methods, Asks::Code).await;
+    with_password(&host, PASSWORD).await.unwrap().close().await;
+    assert_eq!(*server.told.lock().unwrap(), ["", PASSWORD]);
+}
+
+#[tokio::test]
+async fn a_server_gets_what_it_wants_one_after_the_other_in_its_own_order() {
+    use MethodKind::{KeyboardInteractive, Password, PublicKey};
+    for parts in [
+        &[Password, PublicKey][..],
+        &[PublicKey, KeyboardInteractive],
+        &[KeyboardInteractive, PublicKey],
+        &[Password, KeyboardInteractive],
+        &[PublicKey, Password],
+        &[Password, KeyboardInteractive, PublicKey],
+    ] {
+        let (server, host, _files) = start(&parts[..1], Asks::Password).await;
+        *server.parts.lock().unwrap() = parts.to_vec();
+        with_password(&host, PASSWORD)
+            .await
+            .unwrap_or_else(|error| panic!("{parts:?}: {error}"))
+            .close()
+            .await;
+        assert!(server.is_patient(), "{parts:?}");
+    }
+    // More than that is not asked by anybody honest.
+    let (server, host, _files) = start(&[Password], Asks::Password).await;
+    *server.parts.lock().unwrap() = vec![Password; 9];
+    let error = with_password(&host, PASSWORD).await.unwrap_err();
+    assert!(matches!(error, ConnectError::AuthenticationRefused { partly: true, .. }), "{error}");
+    assert_eq!(server.told.lock().unwrap().len(), 4);
 }
 
 #[tokio::test]
