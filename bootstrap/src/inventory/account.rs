@@ -1,14 +1,22 @@
 //! Who runs this program: by the kernel's number and /etc/passwd, as `ssh` has it. The environment often has no name (cron,
 //! systemd, containers), or another's (`su`).
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 const PASSWD: &str = "/etc/passwd";
+/// Fields of its lines, which colons divide.
+const NAME: usize = 0;
+const NUMBER: usize = 2;
+const HOME: usize = 5;
 
 /// The operator's name on this machine; `None` if nothing tells it.
 pub fn login_name() -> Option<String> {
-    let passwd = fs::read(PASSWD).unwrap_or_default();
-    named(&String::from_utf8_lossy(&passwd), number(), |variable| std::env::var(variable).ok())
+    named(&passwd(), number(), |variable| std::env::var(variable).ok())
+}
+
+/// The operator's home directory: `HOME`, or the account's where that says nothing.
+pub fn home() -> Option<PathBuf> {
+    homed(&passwd(), number(), std::env::var_os("HOME").map(PathBuf::from))
 }
 
 /// The same for messages and for nodes' names, where a number is better than nothing.
@@ -16,19 +24,31 @@ pub fn operator() -> String {
     login_name().unwrap_or_else(|| format!("uid {}", number()))
 }
 
+fn passwd() -> String {
+    String::from_utf8_lossy(&fs::read(PASSWD).unwrap_or_default()).into_owned()
+}
+
 fn number() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
-/// The first account of a number. One that only a directory service knows (LDAP) is not in the file; a login has set these then.
+/// The name of a number. One that only a directory service knows (LDAP) is not in the file; a login has set these then.
 fn named(passwd: &str, number: u32, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let account = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, has_number) = (fields.next()?, fields.nth(1)?.parse() == Ok(number));
-        has_number.then(|| name.to_owned())
-    });
     let said = || ["USER", "LOGNAME"].into_iter().filter_map(variable).find(|name| !name.is_empty());
-    account.filter(|name| !name.is_empty()).or_else(said)
+    field(passwd, number, NAME).map(str::to_owned).or_else(said)
+}
+
+/// A relative path would lead somewhere else from each directory.
+fn homed(passwd: &str, number: u32, said: Option<PathBuf>) -> Option<PathBuf> {
+    let account = || field(passwd, number, HOME).map(PathBuf::from);
+    said.filter(|home| home.is_absolute()).or_else(account).filter(|home| home.is_absolute())
+}
+
+/// A field of the first account of a number.
+fn field(passwd: &str, number: u32, wanted: usize) -> Option<&str> {
+    let is_it = |line: &&str| line.split(':').nth(NUMBER).is_some_and(|text| text.parse() == Ok(number));
+    let account = passwd.lines().find(is_it)?;
+    account.split(':').nth(wanted).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -50,6 +70,16 @@ mod tests {
         assert_eq!(named(FILE, 7, set("LOGNAME", "cron")).as_deref(), Some("cron"));
         assert_eq!(named(FILE, 4711, set("USER", "")), None);
         assert_eq!(named("", 4711, nothing), None);
+    }
+
+    #[test]
+    fn the_home_is_what_the_environment_says_if_that_is_one_else_the_accounts() {
+        let home = |number, said: Option<&str>| homed(FILE, number, said.map(PathBuf::from));
+        assert_eq!(home(1000, Some("/srv/pi")), Some("/srv/pi".into()));
+        for said in [None, Some(""), Some("pi")] {
+            assert_eq!(home(1000, said), Some("/home/pi".into()), "{said:?}");
+            assert_eq!(home(4711, said), None, "{said:?}");
+        }
     }
 
     #[test]

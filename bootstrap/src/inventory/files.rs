@@ -31,7 +31,7 @@ impl Base {
         let directory = inventory.parent().filter(|parent| !parent.as_os_str().is_empty());
         Self {
             directory: directory.unwrap_or(Path::new(".")).to_owned(),
-            home: std::env::home_dir(),
+            home: account::home(),
             user: account::operator(),
         }
     }

@@ -37,7 +37,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-pub use account::{login_name, operator};
+pub use account::{home, login_name, operator};
 pub use excerpt::NotUtf8;
 pub use files::Base;
 pub use model::*;

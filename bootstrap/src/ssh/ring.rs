@@ -165,9 +165,8 @@ impl KeyRing {
         passphrases: &mut dyn PassphraseSource,
     ) -> Result<FileKey, KeyError> {
         let Wanted { file, agents, .. } = wanted;
-        let held =
-            |agent: &Option<&Path>, key: &PublicKey| self.agents.find(*agent, key.key_data()).is_some();
-        let is_held = |key: &PublicKey| agents.iter().any(|agent| held(agent, key));
+        let held = |agent: Option<&Path>, key: &PublicKey| self.agents.find(agent, key.key_data()).is_some();
+        let is_held = |key: &PublicKey| agents.iter().any(|agent| held(*agent, key));
         // As with `ssh`, the public half tells an agent which key is meant.
         let named =
             |public: Option<Box<PublicKey>>| Some(FileKey::Public(public.filter(|key| is_held(key))?));
@@ -177,7 +176,7 @@ impl KeyRing {
                 named(Some(key)).ok_or_else(|| KeyError::PublicKey { file: file.to_path_buf() })
             }
             Ok(Sealed::Encrypted { public: Some(key), .. })
-                if agents.iter().all(|agent| held(agent, &key)) =>
+                if agents.iter().all(|agent| held(*agent, &key)) =>
             {
                 Ok(FileKey::Public(key))
             }

@@ -29,7 +29,7 @@ impl Jump {
         read.ok_or_else(|| {
             Fault::new(
                 format!("`{text}` is not a jump host"),
-                "write `user@host:port`, IPv6 as `[fd00::1]:22`; or `none`",
+                "write `user@host:port`, IPv6 as `[fd00::1]:22`, several with commas and without blanks; or `none`",
             )
         })
     }
@@ -64,7 +64,9 @@ impl Jump {
             }
             None => place.split_once(':').unwrap_or((place, "")),
         };
-        if host.is_empty() || host.contains('/') || user.as_deref() == Some("") {
+        // `a, b` is refused by OpenSSH up to 10.0, and by later versions once they come to it.
+        let is_odd = |text: &str| text.is_empty() || text.contains(char::is_whitespace);
+        if is_odd(host) || host.contains('/') || user.as_deref().is_some_and(is_odd) {
             return None;
         }
         let port = if port.is_empty() { None } else { Some(values::port(port).ok()?) };

@@ -25,7 +25,7 @@ impl Local {
     #[must_use]
     pub fn here() -> Self {
         Self {
-            home: std::env::home_dir(),
+            home: inventory::home(),
             user: inventory::login_name(),
             uid: rustix::process::getuid().as_raw(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

@@ -128,6 +128,8 @@ fn ssh_trusts(server: &Sshd) -> bool {
 
 #[tokio::test]
 async fn authorities_ports_and_revocations_mean_what_they_mean_to_ssh() {
+    // Of 127.0.0.1, by `ssh-keygen -H`.
+    let hashed = "|1|H8tIM54HuakA5wlSXcMGXqJ8NUM=|GcWjlJ7g5deiijj3B0KEmxilKGc=";
     let good = Sshd::signing_hosts(&["-n", "127.0.0.1"]).await;
     let expired = Sshd::signing_hosts(&["-n", "127.0.0.1", "-V", "20200101:20200102"]).await;
     for (server, lines, expected) in [
@@ -143,11 +145,27 @@ async fn authorities_ports_and_revocations_mean_what_they_mean_to_ssh() {
         (&good, "@revoked 127.0.0.1 KEY\n@cert-authority 127.0.0.1 CA", false),
         (&good, "@revoked * CA\n@cert-authority [127.0.0.1]:PORT OTHER\n[127.0.0.1]:PORT KEY", false),
         (&good, "@revoked 127.0.0.1 CA\n@cert-authority [127.0.0.1]:PORT CA", true),
+        // Keys, as people and other programs write them.
+        (&good, "127.0.0.1 KEY\r\n", true),
+        (&good, "# old\r\n[127.0.0.1]:PORT KEY\r\n", true),
+        (&good, "\t 127.0.0.1\tKEY # mine", true),
+        (&good, "# 127.0.0.1 KEY", false),
+        (&good, "127.0.0.?,!127.0.0.1 KEY", false),
+        (&good, "!127.0.0.2,127.* KEY", true),
+        (&good, "127.0.0.1 OTHER", false),
+        (&good, "127.0.0.1 OTHER\n[127.0.0.1]:PORT KEY", true),
+        (&good, "127.0.0.1 KEY\r\n@revoked * KEY\r\n", false),
+        (&good, "@Revoked * KEY\n127.0.0.1 KEY", true),
+        (&good, "@cert-authority 127.0.0.1 CA\r\n", true),
+        (&good, "HASHED KEY", true),
+        (&good, "@cert-authority HASHED CA", true),
+        (&good, "@revoked HASHED KEY\n127.* KEY", false),
         // A key that is known by itself needs no certificate.
         (&expired, "@cert-authority 127.0.0.1 CA", false),
         (&expired, "@cert-authority 127.0.0.1 CA\n[127.0.0.1]:PORT KEY", true),
         (&expired, "@cert-authority 127.0.0.1 CA\n127.0.0.1 KEY", true),
     ] {
+        let lines = lines.replace("HASHED", hashed);
         let text = [("CA", "host_ca.pub"), ("KEY", "host_ed25519.pub"), ("OTHER", "id.pub")]
             .iter()
             .fold(lines.replace("PORT", &server.port.to_string()), |text, (word, file)| {

@@ -30,6 +30,62 @@ fn lines_are_cut_as_ssh_cuts_them() {
 }
 
 #[test]
+fn lines_of_other_systems_and_other_tastes_are_read_as_ssh_reads_them() {
+    agree(&[
+        ("Host a\r\n  Port 3\r\n  User x\r\nMatch host b\r\n  Port 4\r\n", &["a", "b"]),
+        ("ProxyJump none\r\nProxyCommand none\r\nIdentityFile /x\r\nUserKnownHostsFile /x /y\r\n", &["a"]),
+        ("StrictHostKeyChecking no\r\nHostKeyAlias x\r\nIgnoreUnknown q,r\r\nr 1\r\n\r\n# end\r\n", &["a"]),
+        ("ProxyJump g \r\n", &["a"]),
+        ("Host=a\nPort=\"2201\"\nHost = b\nPort = 2202", &["a", "b"]),
+        ("\"Port\" = 3\nUser = \"x y\"", &["a"]),
+        ("Port == 3", &["a"]),
+        ("Port 3;", &["a"]),
+        ("Port 022\nUser a'b'\"c\"", &["a"]),
+        ("User \"a", &["a"]),
+        ("User a\\ ", &["a"]),
+        ("User a\rb\nPort 3\x0b", &["a"]),
+        ("Port #3", &["a"]),
+        ("IgnoreUnknown frob*,!frobx\nFrobx 1", &["a"]),
+        ("Host other\n  IgnoreUnknown frob\nHost *\n  Frob 1", &["a", "other"]),
+    ]);
+}
+
+#[test]
+fn odd_patterns_addresses_and_chains_mean_what_they_mean_to_ssh() {
+    agree(&[
+        ("Host !!a *\n  Port 3\nHost !\n  Port 4\nHost ** !b\n  Port 5\nHost \"\"\n  User x", &["a", "b"]),
+        ("Host [a] a,b\n  Port 3\nHost #a\n  Port 4", &["a"]),
+        ("Match host ,a,,b\n  Port 3\nMatch host=\"*,!a\" user root # c\n  User y", &["a", "b"]),
+        ("Match host a # all\n  Port 3", &["a"]),
+        ("Match host a, \n  Port 3\nMatch !all\n  Port 4", &["a"]),
+        ("HostName B\nMatch host b\n  Port 3\nMatch final host B\n  User z", &["a"]),
+        ("HostName %h%%.%h", &["a"]),
+        ("HostName 100%", &["a"]),
+        ("HostName 0:0:0:0:0:0:0:1\nHostKeyAlias A", &["a"]),
+        ("HostName FE80::A%Eth0", &["a"]),
+        ("ProxyJump u@[fe80::1%%eth0]:23,b", &["a"]),
+        ("ProxyJump u@v@h:7", &["a"]),
+        ("ProxyJump a:22:33", &["b"]),
+        ("ProxyJump x, b", &["a"]),
+        ("ProxyJump x,", &["a"]),
+        ("ProxyJump none # not\nProxyJump x", &["a"]),
+        ("ProxyCommand NONE\nProxyJump x", &["a"]),
+        ("UserKnownHostsFile none /x", &["a"]),
+        ("GlobalKnownHostsFile /a /b\nGlobalKnownHostsFile none", &["a"]),
+        ("CertificateFile /a\nCertificateFile none\nIdentityFile none\nIdentityFile /x", &["a"]),
+    ]);
+}
+
+// Up to 10.0 it did; `ssh -G` of such a version shows it.
+#[test]
+fn not_final_asks_for_no_final_pass_as_in_openssh_since_10_1() {
+    let text =
+        "Match !final\n  Port 2201\nHost short\n  HostName long.example\nHost long.example\n  User late\n";
+    let options = super::options(text, "short");
+    assert_eq!((options.port, options.user), (Some(2201), None));
+}
+
+#[test]
 fn the_first_value_wins_and_key_files_add_up() {
     let text = "Host a b\n  Port 2201\n  IdentityFile /keys/one\n  IdentityFile /keys/two\n\
                 Host a\n  Port 2202\n  User late\n  IdentityFile /keys/one\n  CertificateFile /keys/c1\n\

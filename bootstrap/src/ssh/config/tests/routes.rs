@@ -29,6 +29,15 @@ fn every_jump_host_is_a_host_of_the_configuration() {
     assert_eq!(jumps[0].alias, "one");
 }
 
+#[test]
+fn a_chain_with_blanks_in_it_is_refused() {
+    for chain in ["a, b", "a ,b", "a b", "u v@a"] {
+        let (what, hint) = refused(&format!("Host target\n  ProxyJump {chain}\n"), "target");
+        assert!(what.contains("is not a jump host") && hint.contains("without blanks"), "{what}: {hint}");
+    }
+    assert_eq!(way(&resolved("Host target\r\n  ProxyJump a,b  # both\r\n", "target")), ["-@a:22", "-@b:22"]);
+}
+
 // As `ssh -v` shows it: it starts `ssh -J one -W ... two`, whose own ProxyJump therefore does not count, and for `one`
 // a plain `ssh`, whose does.
 #[test]
