@@ -35,7 +35,7 @@ use crate::{
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
-    journal::{Hold, Journal},
+    journal::{Hold, Holder, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
@@ -127,6 +127,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let shard = shards::meant(args.shard)?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
+    let claims = Claims::after(holders(&journal, &inventory.path, &all)?);
     inventory.hosts = select(&args, shard, &inventory, &journal)?;
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
     let connector = Arc::new(Connections(connector));
@@ -142,7 +143,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, (&inventory, mark), reached, &planes, events.clone())?;
+    let run = prepare(&args, id, (&inventory, mark), reached, &planes, claims, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -180,6 +181,14 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
 fn hold(journal: &Journal, file: &Path, shard: Option<Shard>, id: &RunId) -> Result<Hold, Failure> {
     journal
         .hold(file, shard, id)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+}
+
+/// Who was last seen with which node.
+fn holders(journal: &Journal, file: &Path, hosts: &[Arc<HostSpec>]) -> Result<Vec<Holder>, Failure> {
+    let named = hosts.iter().map(|host| (&host.name, &host.environment.name));
+    journal
+        .holders(file, named)
         .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
@@ -221,6 +230,7 @@ fn prepare(
     (inventory, mark): (&Inventory, InventoryMark),
     Reached { hosts, connector, passwords }: Reached,
     planes: &Planes,
+    claims: Claims,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
     let pools: Vec<_> =
@@ -243,7 +253,7 @@ fn prepare(
         passwords,
         sites,
         activations,
-        claims: Claims::default(),
+        claims,
         operator: operator_here(),
         events,
         concurrency: args.concurrency.map_or(inventory.concurrency, usize::from),

@@ -5,6 +5,7 @@
 
 pub mod history;
 mod hold;
+mod holders;
 mod ledger;
 mod process;
 mod recorder;
@@ -21,6 +22,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 pub use hold::{Hold, HoldError};
+pub use holders::Holder;
 pub use ledger::{OpenActivation, UnsettledRequest, UnsweptActivation};
 pub use recorder::Recorder;
 pub use records::{ActionRecord, Counts, Ending, HostRecord, RunRecord};

@@ -1,4 +1,5 @@
 mod histories;
+mod holding;
 mod sweeping;
 
 use std::{os::unix::fs::PermissionsExt, process::Command};

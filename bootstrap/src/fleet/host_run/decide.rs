@@ -67,6 +67,7 @@ impl<B: Backend> HostRun<B> {
 
     /// What SSM knows of the registration that the host holds.
     async fn standing(&mut self, facts: &Facts) -> Result<Standing, Outcome> {
+        self.run.claims.seen(&self.spec.name);
         let Some(registration) = facts.standing_registration() else { return Ok(Standing::Unregistered) };
         let node = registration.node.clone();
         self.claim(&node, Step::Plan)?;
