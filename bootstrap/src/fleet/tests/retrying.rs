@@ -104,7 +104,9 @@ fn is_swept_after(report: &FleetReport) -> bool {
         Event::ActivationCreated { environment, id, limit: 9 },
         Event::RunDone(report.clone()),
     ];
-    told.iter().for_each(|event| recorder.read(Timestamp::now(), event));
+    for event in &told {
+        recorder.read(Timestamp::now(), event);
+    }
     !journal.unswept_activations(&inventory).unwrap().is_empty()
 }
 

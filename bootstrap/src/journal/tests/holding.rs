@@ -17,7 +17,9 @@ fn run(journal: &Journal, second: i64, inventory: &str, hosts: &[HostReport]) {
     let mut reader = journal.reader();
     let (run, inventory) = (RunId::from_text(format!("run-{second:03}")), inventory.into());
     tell(&mut reader, second, &Event::RunStarted { run, inventory, hosts: named, dry_run: false });
-    hosts.iter().for_each(|host| tell(&mut reader, second, &Event::HostDone(host.clone())));
+    for host in hosts {
+        tell(&mut reader, second, &Event::HostDone(host.clone()));
+    }
 }
 
 fn online(host: &str, node: &str) -> HostReport {
