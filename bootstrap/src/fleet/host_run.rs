@@ -37,6 +37,8 @@ pub(super) struct HostRun<B: Backend> {
     stopping: Stopping,
     progress: watch::Sender<Progress>,
     turn: Option<OwnedSemaphorePermit>,
+    /// The activations need not have room for it any more: it got a handout, or is registered.
+    served: bool,
 }
 
 type Machine<B> = <<B as Backend>::Connector as Connect>::Host;
@@ -49,7 +51,7 @@ impl<B: Backend> HostRun<B> {
         progress: watch::Sender<Progress>,
         turn: OwnedSemaphorePermit,
     ) -> Self {
-        Self { run, spec, stopping, progress, turn: Some(turn) }
+        Self { run, spec, stopping, progress, turn: Some(turn), served: false }
     }
 
     /// Goes through with it, and gives its turn back with the report: whoever reads the report decides whether the turn is

@@ -45,7 +45,9 @@ impl<B: Backend> HostRun<B> {
         self.enter(Step::Plan).await?;
         let standing = self.standing(facts).await?;
         let actions = plan::plan(facts, &self.spec, &file, &standing).map_err(refused)?;
-        if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
+        let registers = actions.iter().any(|action| matches!(action, Action::Register(_)));
+        // Once, however often it is tried.
+        if !registers && !std::mem::replace(&mut self.served, true) {
             self.run.activations.known_registered(&self.spec.environment.name);
         }
         let sentences = actions.iter().map(Action::sentence).collect();

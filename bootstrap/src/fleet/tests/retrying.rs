@@ -134,6 +134,25 @@ async fn a_host_that_is_lost_after_it_was_changed_is_in_doubt_however_the_next_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registered_host_that_is_tried_again_takes_no_room_from_the_others() {
+    let mut world = World::new(["a", "b", "c"]);
+    world.edit = |host| host.limits.retries = 3;
+    let (machine, node) = (world.machine("a").clone(), FakeControlPlane::node_id(7));
+    world.cloud.add_node(&node);
+    {
+        let mut state = machine.state();
+        (state.node, state.region) = (Some(node), "eu-central-1".to_owned());
+    }
+    broken(&world, "a", &[Fault::LostBefore("apply"), Fault::LostBefore("apply")]);
+    // They come after that.
+    for name in ["b", "c"] {
+        broken(&world, name, &[Fault::Unreachable, Fault::Unreachable, Fault::Unreachable]);
+    }
+    assert_eq!(outcomes(&world.run().await), ["online"; 3]);
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 1, "with room for two");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_heal_is_tried_once() {
     let world = patient(["a", "b", "c"]);
     broken(&world, "a", &[Fault::Untrusted]);
