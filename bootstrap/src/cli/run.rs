@@ -35,7 +35,7 @@ use crate::{
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
-    journal::{Hold, InventoryKey, Journal},
+    journal::{Hold, Holder, InventoryKey, Journal},
     report::{FleetReport, InventoryMark, json, table},
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
@@ -130,6 +130,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?;
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
+    let claims = Claims::after(holders(&journal, known, &all)?);
     inventory.hosts = select(&args, shard, &inventory, (&journal, known))?;
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
     let connector = Arc::new(Connections(connector));
@@ -145,7 +146,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, (&inventory, mark), reached, &planes, events.clone())?;
+    let run = prepare(&args, id, (&inventory, mark), reached, &planes, claims, events.clone())?;
     let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
@@ -188,6 +189,14 @@ fn hold(journal: &Journal, file: &Path, shard: Option<Shard>, id: &RunId) -> Res
         .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
+/// Who was last seen with which node.
+fn holders(journal: &Journal, known: InventoryKey, hosts: &[Arc<HostSpec>]) -> Result<Vec<Holder>, Failure> {
+    let named = hosts.iter().map(|host| (&host.name, &host.environment.name));
+    journal
+        .holders(known, named)
+        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+}
+
 /// The hosts that this run is about.
 fn select(
     args: &Args,
@@ -226,6 +235,7 @@ fn prepare(
     (inventory, mark): (&Inventory, InventoryMark),
     Reached { hosts, connector, passwords }: Reached,
     planes: &Planes,
+    claims: Claims,
     events: Events,
 ) -> Result<Run<Real>, Failure> {
     let pools: Vec<_> =
@@ -248,7 +258,7 @@ fn prepare(
         passwords,
         sites,
         activations,
-        claims: Claims::default(),
+        claims,
         operator: operator_here(),
         events,
         concurrency: args.concurrency.map_or(inventory.concurrency, usize::from),

@@ -16,14 +16,14 @@ use tokio::{
 };
 
 use self::retry::Setback;
-use super::{Backend, Run, Site, phase::Stopping, progress::Progress};
+use super::{Backend, Run, Site, claims::Other, phase::Stopping, progress::Progress};
 use crate::{
     actions::{Action, apply},
     events::{Event, Step},
     facts::Facts,
     host::{Ascent, Command, Connect, Host, HostError, NoConnection, Output},
     inventory::{Escalation, HostSpec},
-    report::{HostReport, Outcome},
+    report::{CLONE_HINT, HostReport, Outcome},
     ssm::ManagedNodeId,
 };
 
@@ -37,6 +37,8 @@ pub(super) struct HostRun<B: Backend> {
     stopping: Stopping,
     progress: watch::Sender<Progress>,
     turn: Option<OwnedSemaphorePermit>,
+    /// The activations need not have room for it any more: it got a handout, or is registered.
+    served: bool,
 }
 
 type Machine<B> = <<B as Backend>::Connector as Connect>::Host;
@@ -49,7 +51,7 @@ impl<B: Backend> HostRun<B> {
         progress: watch::Sender<Progress>,
         turn: OwnedSemaphorePermit,
     ) -> Self {
-        Self { run, spec, stopping, progress, turn: Some(turn) }
+        Self { run, spec, stopping, progress, turn: Some(turn), served: false }
     }
 
     /// Goes through with it, and gives its turn back with the report: whoever reads the report decides whether the turn is
@@ -218,15 +220,16 @@ impl<B: Backend> HostRun<B> {
         }
     }
 
-    /// Takes the node for this host, unless another host of the run is the same node.
+    /// Takes the node for this host, unless another host is the same node.
     fn claim(&self, node: &ManagedNodeId, step: Step) -> Result<(), Outcome> {
         self.progress.send_modify(|progress| progress.node = Some(node.clone()));
         match self.run.claims.node(node, &self.spec.name) {
             None => Ok(()),
-            Some(other) => Err(Self::failed(
+            Some(Other::Now(other)) => Err(Outcome::clone_of(&other, node.as_str(), step)),
+            Some(Other::Earlier(other)) => Err(Self::failed(
                 step,
-                format!("its vault names {node}, as the vault of {other} does"),
-                "one is a clone of the other, or both are one machine: on the clone run `amazon-ssm-agent -register -clear`, then the same command again",
+                format!("its vault names {node}, as the vault of {other} did when it was last seen"),
+                format!("{CLONE_HINT}; if {other} does not hold it any more, run that host first"),
             )),
         }
     }

@@ -154,8 +154,11 @@ pub async fn run<B: Backend>(run: Run<B>, mut interrupts: mpsc::Receiver<()>) ->
                         let hosts = run.hosts.len();
                         pausing = Some(Box::pin(between(run.rollout.between.clone(), crew.started(), hosts)));
                     }
-                    Next::Wave | Next::Wait => {}
-                    Next::Stop(why) => why_not_started = stop(&run, &mut pace, why).await,
+                    Next::Stop(why) if phases.now() == Phase::Working => {
+                        why_not_started = stop(&run, &mut pace, why).await;
+                    }
+                    // A run that is ending starts nothing anyway, and what it cut short did not fail by itself.
+                    Next::Wave | Next::Wait | Next::Stop(_) => {}
                 }
             }
             Ok(turn) = turns.clone().acquire_owned(), if may_start => {

@@ -43,7 +43,7 @@ impl Place {
 }
 
 /// Hosts by their names, each with where it is registered.
-pub(super) type Members = BTreeMap<String, String>;
+pub(crate) type Members = BTreeMap<String, String>;
 
 /// The same for environments whose nodes are in the same place of AWS, as far as the inventory says.
 fn site(environment: &Environment) -> String {
@@ -61,7 +61,7 @@ impl Journal {
         self.key_at(&inventory.path, &members)
     }
 
-    pub(super) fn key_at(&self, path: &Path, members: &Members) -> Result<InventoryKey, JournalError> {
+    pub(crate) fn key_at(&self, path: &Path, members: &Members) -> Result<InventoryKey, JournalError> {
         let key = know(&mut self.lock(), &Place::of(path), members);
         self.named(key)
     }

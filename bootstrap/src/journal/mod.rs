@@ -5,6 +5,7 @@
 
 pub mod history;
 mod hold;
+mod holders;
 mod inventories;
 mod ledger;
 mod process;
@@ -22,6 +23,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 
 pub use hold::{Hold, HoldError};
+pub use holders::Holder;
 pub use inventories::InventoryKey;
 pub use ledger::{OpenActivation, UnsettledRequest, UnsweptActivation};
 pub use recorder::Recorder;

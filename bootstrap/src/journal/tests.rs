@@ -1,4 +1,5 @@
 mod histories;
+mod holding;
 mod keys;
 mod sweeping;
 

@@ -1,15 +1,16 @@
 //! Puts the reports of parts of a fleet together. The result is what one run over all of them would have reported, apart
-//! from times and ids; so only what is of one inventory fits, and no host may be in two parts.
+//! from times and ids; so only what is of one inventory fits, no host may be in two parts, and two hosts with one node are told.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::PathBuf,
     time::Duration,
 };
 
 use jiff::Timestamp;
 
-use super::{FleetReport, HostReport, StepTime};
+use super::{FleetReport, HostReport, Outcome, StepTime};
+use crate::{events::Step, inventory::HostName};
 
 /// Why reports do not fit together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +111,27 @@ pub fn merge(parts: Vec<(PathBuf, FleetReport)>) -> Result<FleetReport, MergeErr
         report.hosts.extend(part.hosts.into_iter().map(|host| later(host, late)));
     }
     report.hosts.sort_by_key(|host| host.position);
+    mark_clones(&mut report.hosts);
     Ok(report)
+}
+
+/// What a run over all hosts would have seen, and none of its parts can: two hosts with one node.
+fn mark_clones(hosts: &mut [HostReport]) {
+    let mut holders: BTreeMap<String, HostName> = BTreeMap::new();
+    for host in hosts {
+        let step = match &host.outcome {
+            Outcome::Planned => Step::Plan,
+            Outcome::Online { .. } | Outcome::Registered { .. } => Step::Check,
+            _ => continue,
+        };
+        let Some(node) = &host.node else { continue };
+        match holders.entry(node.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(host.host.clone());
+            }
+            Entry::Occupied(taken) => host.outcome = Outcome::clone_of(taken.get(), node, step),
+        }
+    }
 }
 
 /// Hosts of the inventory that are not in the report: a part of the fleet is missing.
@@ -187,6 +208,7 @@ mod tests {
         let all = kinds.hosts.iter().cycle().zip(1..=hosts).map(|(kind, position)| HostReport {
             host: crate::inventory::HostName::sample(&format!("{}-{position}", kind.host)),
             position,
+            node: kind.node.as_ref().map(|_| format!("mi-{position:017x}")),
             ..kind.clone()
         });
         let activations_left = vec!["a-1".to_owned(), "a-2".to_owned()];
@@ -266,6 +288,21 @@ mod tests {
         let (first, seventh) = (&report.hosts[0], &report.hosts[6]);
         assert_eq!(first.timeline[0].began, Duration::from_millis(10 + 1_000));
         assert_eq!(seventh.timeline[0].began, Duration::from_millis(10 + 3_000));
+    }
+
+    #[test]
+    fn two_hosts_with_one_node_in_different_parts_are_a_clone_and_its_template() {
+        let mut whole = fleet(8);
+        let online: Vec<_> = (0..8).filter(|at| whole.hosts[*at].outcome.word() == "online").collect();
+        let (first, second) = (online[0], online[1]);
+        assert_ne!(whole.hosts[first].position % 4, whole.hosts[second].position % 4, "in different parts");
+        whole.hosts[second].node = whole.hosts[first].node.clone();
+        let hosts = merge(shards(&whole, 4)).unwrap().hosts;
+        assert_eq!(hosts[first].outcome.word(), "online");
+        let Outcome::Failed { step, why, hint, .. } = &hosts[second].outcome else { panic!("{hosts:?}") };
+        let (node, other) = (hosts[first].node.as_ref().unwrap(), &hosts[first].host);
+        assert_eq!(*why, format!("its vault names {node}, as the vault of {other} does"));
+        assert!(*step == Step::Check && hint.contains("-register -clear"), "{hint}");
     }
 
     #[test]

@@ -130,7 +130,16 @@ pub enum Outcome {
     },
 }
 
+/// What to do about a clone.
+pub const CLONE_HINT: &str = "one is a clone of the other, or both are one machine: on the clone run `amazon-ssm-agent -register -clear`, then the same command again";
+
 impl Outcome {
+    /// The end of a host with the node of another one.
+    pub fn clone_of(other: &HostName, node: &str, step: Step) -> Self {
+        let why = format!("its vault names {node}, as the vault of {other} does");
+        Self::Failed { step, why, lines: Vec::new(), hint: CLONE_HINT.to_owned() }
+    }
+
     /// The word for it in tables, reports and the journal.
     pub fn word(&self) -> &'static str {
         match self {

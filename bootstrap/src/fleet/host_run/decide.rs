@@ -46,7 +46,9 @@ impl<B: Backend> HostRun<B> {
         let standing = self.standing(facts).await?;
         let actions = plan::plan(facts, &self.spec, &file, &standing).map_err(refused)?;
         self.warn_of_hold(facts, &file).await;
-        if !actions.iter().any(|action| matches!(action, Action::Register(_))) {
+        let registers = actions.iter().any(|action| matches!(action, Action::Register(_)));
+        // Once, however often it is tried.
+        if !registers && !std::mem::replace(&mut self.served, true) {
             self.run.activations.known_registered(&self.spec.environment.name);
         }
         let sentences = actions.iter().map(Action::sentence).collect();
@@ -77,6 +79,7 @@ impl<B: Backend> HostRun<B> {
 
     /// What SSM knows of the registration that the host holds.
     async fn standing(&mut self, facts: &Facts) -> Result<Standing, Outcome> {
+        self.run.claims.seen(&self.spec.name);
         let Some(registration) = facts.standing_registration() else { return Ok(Standing::Unregistered) };
         let node = registration.node.clone();
         self.claim(&node, Step::Plan)?;

@@ -225,11 +225,15 @@ impl<B: Backend> HostRun<B> {
         }
     }
 
-    async fn activation(&self) -> Result<ActivationKey, Outcome> {
+    async fn activation(&mut self) -> Result<ActivationKey, Outcome> {
         if self.stopping.is_asked() {
             return Err(self.interrupted(Step::Register));
         }
-        match self.run.activations.acquire(&self.spec.environment.name).await {
+        let environment = &self.spec.environment.name;
+        if std::mem::replace(&mut self.served, true) {
+            self.run.activations.asks_again(environment);
+        }
+        match self.run.activations.acquire(environment).await {
             Ok(_) if self.stopping.is_asked() => Err(self.interrupted(Step::Register)),
             Ok(handout) => Ok(ActivationKey { id: handout.id.to_string(), code: handout.code }),
             Err(error) => Err(Self::failed(Step::Register, with_sources(&error), error.hint())),

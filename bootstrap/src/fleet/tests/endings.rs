@@ -2,6 +2,7 @@
 
 use super::{machine::Fault, *};
 use crate::events::Step;
+use crate::fleet::Portion;
 use crate::ssm::{FailureKind, fake::Operation};
 
 /// A Ctrl-C after each of these times, one after the other.
@@ -62,6 +63,22 @@ async fn after_the_first_ctrl_c_nothing_new_starts_and_what_runs_ends() {
     assert!(matches!(&report.hosts[1].outcome, Outcome::Skipped { .. }), "{report:?}");
     assert!(world.cloud.live_activations().is_empty());
     assert_eq!(outcomes(&world.run().await), ["online", "online"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ctrl_c_cut_short_is_not_taken_for_a_failure_of_the_first_host_or_one_too_many() {
+    for rollout in [
+        Rollout { one_first: true, ..Rollout::default() },
+        Rollout { max_failures: Some(Portion::Hosts(0)), ..Rollout::default() },
+    ] {
+        let mut world = World::new(["a", "b"]);
+        (world.concurrency, world.rollout) = (1, rollout);
+        let report = world.run_with(ctrl_c_after([Duration::from_millis(150)])).await;
+        let Outcome::Skipped { why } = &report.hosts[1].outcome else { panic!("{report:?}") };
+        assert_eq!(why, "the run ended before its turn");
+        let blamed = |event: &Event| matches!(event, Event::Warning { text, .. } if text.contains("--"));
+        assert!(!world.events().iter().any(blamed), "{:?}", world.events());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -189,6 +189,29 @@ async fn two_hosts_that_are_one_node_do_not_prove_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clone_of_a_host_that_is_not_in_the_run_is_refused_and_its_template_is_not() {
+    use crate::inventory::HostName;
+    let mut world = enrolled().await;
+    let state = world.machine("web-1").state().clone();
+    let (template, clone) = (HostName::sample("web-1"), HostName::sample("web-2"));
+    let others = Arc::new(std::collections::BTreeSet::from([template.clone(), clone]));
+    world.holders = vec![Holder { host: template, node: state.node.clone().unwrap(), others }];
+    assert_eq!(outcomes(&world.run().await), ["online"], "it is its own");
+
+    let machine = super::machine::Machine::new(&world.cloud);
+    *machine.state() = state;
+    world.machines = std::collections::BTreeMap::from([("web-2".to_owned(), machine)]);
+    let report = world.run().await;
+    let Outcome::Failed { why, hint, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert!(why.ends_with("as the vault of web-1 did when it was last seen"), "{why}");
+    assert!(hint.contains("-register -clear") && hint.contains("run that host first"), "{hint}");
+
+    world.machine("web-2").state().node = None;
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true }, "it gets a node of its own");
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_hosts_with_one_machine_id_are_told_of_and_come_online() {
     let world = World::new(["web-1", "web-2"]);
     for name in ["web-1", "web-2"] {

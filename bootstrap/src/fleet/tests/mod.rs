@@ -23,6 +23,7 @@ use super::{Backend, Claims, Packages, Passwords, Rollout, Run, Site, collect, r
 use crate::{
     events::{Event, Events, Reader, RunId},
     inventory::{HostSpec, Tags},
+    journal::Holder,
     packages::{Package, PackageError, Sha256Digest},
     report::{FleetReport, InventoryMark, Outcome},
     ssm::{ActivationPool, Activations, Lookup, Verifier, fake::FakeControlPlane},
@@ -80,6 +81,8 @@ struct World {
     rollout: Rollout,
     within: Option<Duration>,
     dry_run: bool,
+    /// What earlier runs have seen.
+    holders: Vec<Holder>,
     edit: fn(&mut HostSpec),
     log: Log,
 }
@@ -99,6 +102,7 @@ impl World {
             rollout: Rollout::default(),
             within: None,
             dry_run: false,
+            holders: Vec::new(),
             edit: |_| {},
             log,
         }
@@ -156,7 +160,7 @@ impl World {
                 passwords,
                 sites: BTreeMap::from([(environment.name.clone(), site)]),
                 activations,
-                claims: Claims::default(),
+                claims: Claims::after(self.holders.clone()),
                 operator: "alice@controller".to_owned(),
                 events,
                 concurrency: self.concurrency,

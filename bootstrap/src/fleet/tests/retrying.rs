@@ -98,14 +98,17 @@ fn is_swept_after(report: &FleetReport) -> bool {
     let hosts: Vec<_> =
         report.hosts.iter().map(|host| (host.host.clone(), host.environment.clone())).collect();
     let (environment, id) = (hosts[0].1.clone(), "an activation".to_owned());
-    let mut recorder = journal.reader();
+    let key = journal.key_at(&inventory, &BTreeMap::new()).unwrap();
+    let mut recorder = journal.reader(key);
     let told = [
-        Event::RunStarted { run: report.run.clone(), inventory: inventory.clone(), hosts, dry_run: false },
+        Event::RunStarted { run: report.run.clone(), inventory, hosts, dry_run: false },
         Event::ActivationCreated { environment, id, limit: 9 },
         Event::RunDone(report.clone()),
     ];
-    told.iter().for_each(|event| recorder.read(Timestamp::now(), event));
-    !journal.unswept_activations(&inventory).unwrap().is_empty()
+    for event in &told {
+        recorder.read(Timestamp::now(), event);
+    }
+    !journal.unswept_activations(key).unwrap().is_empty()
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,6 +132,25 @@ async fn a_host_that_is_lost_after_it_was_changed_is_in_doubt_however_the_next_t
     let world = patient(["a"]);
     broken(&world, "a", &[Fault::Unreachable, Fault::Unreachable, Fault::Unreachable]);
     assert!(is_swept_after(&world.run().await), "it never had the code");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registered_host_that_is_tried_again_takes_no_room_from_the_others() {
+    let mut world = World::new(["a", "b", "c"]);
+    world.edit = |host| host.limits.retries = 3;
+    let (machine, node) = (world.machine("a").clone(), FakeControlPlane::node_id(7));
+    world.cloud.add_node(&node);
+    {
+        let mut state = machine.state();
+        (state.node, state.region) = (Some(node), "eu-central-1".to_owned());
+    }
+    broken(&world, "a", &[Fault::LostBefore("apply"), Fault::LostBefore("apply")]);
+    // They come after that.
+    for name in ["b", "c"] {
+        broken(&world, name, &[Fault::Unreachable, Fault::Unreachable, Fault::Unreachable]);
+    }
+    assert_eq!(outcomes(&world.run().await), ["online"; 3]);
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 1, "with room for two");
 }
 
 #[tokio::test(start_paused = true)]

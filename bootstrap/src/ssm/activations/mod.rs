@@ -199,6 +199,13 @@ impl<C: ControlPlane> Activations<C> {
         }
     }
 
+    /// A host that got a handout, or was known to be registered, is going to ask once more.
+    pub fn asks_again(&self, environment: &EnvironmentName) {
+        if let Some(pool) = self.pools.get(environment) {
+            pool.asks_again();
+        }
+    }
+
     /// Hands out no more and deletes all that were created, waiting for one that is being created right now. What
     /// could not be deleted is tried again if this is called again.
     pub async fn close(&self) -> Vec<(ActivationId, Result<(), SsmError>)> {

@@ -149,6 +149,10 @@ impl<C: ControlPlane> Pool<C> {
         state.unserved = state.unserved.saturating_sub(1);
     }
 
+    pub(super) fn asks_again(&self) {
+        self.state().unserved += 1;
+    }
+
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.closing.notify_waiters();

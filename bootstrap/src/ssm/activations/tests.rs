@@ -103,6 +103,20 @@ async fn hosts_known_to_be_registered_need_no_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_that_ask_again_get_an_activation_with_room_for_all_that_are_left() {
+    let run = Run::over(4);
+    for _ in 0..3 {
+        run.activations.acquire(&run.dev).await.unwrap();
+    }
+    for _ in 0..2 {
+        run.activations.asks_again(&run.dev);
+        run.activations.acquire(&run.dev).await.unwrap();
+    }
+    run.activations.acquire(&run.dev).await.unwrap();
+    assert_eq!(run.limits(), [4, 2], "the last to ask again, and the one that has not asked");
+}
+
+#[tokio::test(start_paused = true)]
 async fn past_a_thousand_another_activation_is_created_for_the_rest() {
     let run = Run::over(2300);
     let handouts = run.crowd(2300).await;
