@@ -235,7 +235,7 @@ impl AsyncWrite for Severable {
         }
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Pending => self.wait(context),
-            written => {
+            written @ Poll::Ready(_) => {
                 self.stalled = None;
                 written
             }
@@ -258,6 +258,17 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn the_kernel_gives_up_a_host_that_confirms_nothing_for_as_long_as_one_may_be_silent() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let most = i32::MAX.cast_unsigned();
+        for (silence, millis) in [(None, 0), (Some(PATIENCE), 60_000), (Some(Duration::MAX), most)] {
+            let stream = attempt(address, Duration::ZERO, silence).await.unwrap();
+            assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).unwrap(), millis);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_gets_on_waits_for_ever_and_one_that_does_not_is_given_up() {

@@ -15,7 +15,7 @@ use tokio::{
 static COUNT: Script = Script { name: "count", text: "wc -c\n" };
 
 /// What lies before a server and takes in only so much of what we send; then both sides hear nothing any more.
-async fn dying(server: &Sshd, after: u64) -> u16 {
+fn dying(server: &Sshd, after: u64) -> u16 {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -46,14 +46,14 @@ async fn a_host_that_falls_silent_in_the_middle_of_an_upload_is_noticed() {
     let config = SshConfig::load_file(&inner.path("ssh_config"), nobody()).unwrap();
     let jump = HostSpec { name: HostSpec::for_test("gate", "dev").name, ..spec(&gate) };
     let mut host = spec(&inner);
-    host.port = Some(dying(&inner, 4 << 20).await);
+    host.port = Some(dying(&inner, 64 << 10));
     let known = format!("[127.0.0.1]:{} {}", host.port.unwrap(), inner.read("host_ed25519.pub"));
     inner.write("known_hosts", &known);
     for way in [vec![], vec![JumpHost { user: None, name: "gate".to_owned(), port: None }]] {
         host.jump = Some(way);
         let connector = prepared(&config, &[&host, &jump], vec![]).await.unwrap();
         let mut reached = connector.connect(&host).await.unwrap();
-        let command = Command::new(&COUNT, vec![], Duration::from_mins(2))
+        let command = Command::new(&COUNT, vec![], Duration::from_mins(1))
             .as_login_user()
             .with_payload(vec![7; 64 << 20].into());
         let error = reached.run(&command, &mut |_| {}).await.unwrap_err();
