@@ -5,6 +5,7 @@ mod interrupts;
 pub(super) mod leave;
 mod login;
 mod passwords;
+mod prompt;
 mod shards;
 mod sweep;
 
@@ -128,14 +129,14 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
     inventory.hosts = select(&args, shard, &inventory, &journal)?;
-    let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
-    let connector = Arc::new(Connections(connector));
-    let passwords = passwords::collect(&connector, &hosts, &args).await?;
-    let reached = Reached { hosts, connector, passwords };
+    let mut interrupts = interrupts::listen()?;
+    let (reached, planes) = tokio::select! {
+        ready = get_ready(&args, &inventory, &all) => ready?,
+        _ = interrupts.recv() => return Err(interrupts::early()),
+    };
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
-    let planes = control_planes(&inventory).await?;
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader()), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
@@ -143,7 +144,6 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     });
     let (events, told) = Events::start(readers);
     let run = prepare(&args, id, (&inventory, mark), reached, &planes, events.clone())?;
-    let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
             run: run.id.clone(),
@@ -176,6 +176,18 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left.say_where(&report, args.quiet);
     }
     Ok(exit_of(&report))
+}
+
+/// Asks the operator, their agents and AWS for all that the run needs; `all` are the hosts of the whole inventory.
+async fn get_ready(
+    args: &Args,
+    inventory: &Inventory,
+    all: &[Arc<HostSpec>],
+) -> Result<(Reached, Planes), Failure> {
+    let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, all).await?;
+    let connector = Arc::new(Connections(connector));
+    let passwords = passwords::collect(&connector, &hosts, args).await?;
+    Ok((Reached { hosts, connector, passwords }, control_planes(inventory).await?))
 }
 
 /// Keeps other runs of the same hosts on this controller away until this one has ended.
