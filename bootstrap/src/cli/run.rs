@@ -52,7 +52,7 @@ pub(super) struct Args {
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
     #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
     inventory: Option<PathBuf>,
-    /// Only these hosts: names, groups or environments, `*` standing for anything; `!NAME` takes away, `@failed` are
+    /// Only these hosts: names, groups or environments, with `*` and `?` for anything; `!NAME` takes away, `@failed` are
     /// those that were not good in the last run
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     limit: Vec<Term>,
@@ -170,7 +170,8 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     if !report.dry_run && !report.interrupted {
         sweep::strays(&journal, file, &planes).await;
     }
-    print(&report, args.output, file);
+    let logs = left.as_ref().map(Leavings::logs);
+    print(&report, args.output, look(file, logs.as_deref()));
     unwritten.iter().flatten().for_each(warn);
     if let Some(left) = left {
         left.say_where(&report, args.quiet);
@@ -350,15 +351,15 @@ async fn pass_on(events: Events, change: ActivationChange) {
     events.send(event).await;
 }
 
-fn print(report: &FleetReport, output: OutputFormat, inventory: &Path) {
+fn print(report: &FleetReport, output: OutputFormat, look: table::Look<'_>) {
     say(&match output {
         OutputFormat::Json => json::render(report),
-        OutputFormat::Text => table::render(report, look(inventory)),
+        OutputFormat::Text => table::render(report, look),
     });
 }
 
 /// How a table on stdout is to look.
-pub(super) fn look(inventory: &Path) -> table::Look<'_> {
+pub(super) fn look<'a>(inventory: &'a Path, logs: Option<&'a Path>) -> table::Look<'a> {
     let terminal = stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
@@ -367,6 +368,7 @@ pub(super) fn look(inventory: &Path) -> table::Look<'_> {
         width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
         every_host: false,
         inventory,
+        logs,
     }
 }
 

@@ -53,6 +53,11 @@ impl Leavings {
         self.trouble.told().into_iter().chain(troubles).collect()
     }
 
+    /// Where the logs of the hosts are.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.folder.logs()
+    }
+
     /// Says where the documents are; `quiet` only where some host is not good.
     pub(super) fn say_where(&self, report: &FleetReport, quiet: bool) {
         if !quiet || !report.is_good() {
