@@ -22,7 +22,7 @@ use rustix::{
 use super::{Home, nobody_home};
 
 /// Far more than anything takes that is waited for here.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[expect(clippy::disallowed_methods, reason = "a thread of a test may sleep between two looks")]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -78,9 +78,9 @@ fn a_run_whose_terminal_has_gone_comes_to_its_end() {
 fn the_documents_are_written_before_anything_is_printed_on_a_terminal_that_hangs() {
     let home = Home::new();
     nobody_home(&home);
-    let (stdout, _kept) = hung();
+    let ((stdout, _out), (stderr, _err)) = (hung(), hung());
     let arguments = ["--inventory", "hosts.toml", "--report", "out"];
-    let mut run = home.command(&arguments).stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+    let mut run = home.command(&arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
     for name in DOCUMENTS {
         wait_until(&format!("{name} is there"), || home.path().join("out").join(name).is_file());
     }
@@ -129,10 +129,10 @@ impl Screen {
 
     fn wait_for(&mut self, text: &str) {
         while !self.text().contains(text) {
-            match self.pieces.recv_timeout(PATIENCE) {
-                Ok(piece) => self.shown.extend(piece),
-                Err(_) => panic!("no {text:?} in {:?}", self.text()),
-            }
+            let Ok(piece) = self.pieces.recv_timeout(PATIENCE) else {
+                panic!("no {text:?} in {:?}", self.text());
+            };
+            self.shown.extend(piece);
         }
     }
 
@@ -185,12 +185,14 @@ fn a_passphrase_is_typed_unseen_and_backspace_takes_a_whole_letter() {
     }
 }
 
+type Interrupt<'a> = &'a dyn Fn(&mut Screen);
+
 #[test]
 fn a_question_that_is_not_answered_leaves_the_terminal_as_it_was() {
     let ctrl_c = |screen: &mut Screen| screen.type_in("secr\u{3}");
     let signal =
         |signal| move |screen: &mut Screen| kill_process(Pid::from_child(&screen.child), signal).unwrap();
-    let ways: [(&str, &dyn Fn(&mut Screen)); 4] = [
+    let ways: [(&str, Interrupt<'_>); 4] = [
         ("Ctrl-C", &ctrl_c),
         ("INT", &signal(Signal::INT)),
         ("TERM", &signal(Signal::TERM)),
