@@ -131,7 +131,7 @@ fn read(file: &Path) -> Result<FleetReport, Failure> {
 
 fn text(report: &FleetReport, folder: Option<&Folder>) -> String {
     let logs = folder.map(Folder::logs);
-    table::render(report, look(&report.inventory.path, logs.as_deref()))
+    table::render(report, look(&report.inventory.path, None, logs.as_deref()))
 }
 
 /// The inventory of a report, if it is on this machine and still the same.

@@ -171,7 +171,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         sweep::strays(&journal, file, &planes).await;
     }
     let logs = left.as_ref().map(Leavings::logs);
-    print(&report, args.output, look(file, logs.as_deref()));
+    print(&report, args.output, look(file, args.places.state_dir(), logs.as_deref()));
     unwritten.iter().flatten().for_each(warn);
     if let Some(left) = left {
         left.say_where(&report, args.quiet);
@@ -359,7 +359,11 @@ fn print(report: &FleetReport, output: OutputFormat, look: table::Look<'_>) {
 }
 
 /// How a table on stdout is to look.
-pub(super) fn look<'a>(inventory: &'a Path, logs: Option<&'a Path>) -> table::Look<'a> {
+pub(super) fn look<'a>(
+    inventory: &'a Path,
+    state: Option<&'a Path>,
+    logs: Option<&'a Path>,
+) -> table::Look<'a> {
     let terminal = stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
@@ -368,6 +372,7 @@ pub(super) fn look<'a>(inventory: &'a Path, logs: Option<&'a Path>) -> table::Lo
         width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
         every_host: false,
         inventory,
+        state,
         logs,
     }
 }

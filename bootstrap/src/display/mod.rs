@@ -14,7 +14,7 @@ use crate::events::Reader;
 
 pub use plain::{Plain, Verbosity};
 pub use terminal::Terminal;
-pub(crate) use wording::{Paint, clean, elapsed, plural, retry};
+pub(crate) use wording::{Paint, clean, elapsed, plural, retry, typed};
 
 /// What shows a run's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::{
     causes::{Cause, causes, common},
     names::{ranges, wrapped},
 };
-use crate::display::{Paint, clean, elapsed, plural};
+use crate::display::{Paint, clean, elapsed, plural, typed};
 
 /// With more hosts than this, those that are as wanted are only counted.
 const LISTED: usize = 60;
@@ -30,8 +30,16 @@ pub struct Look<'a> {
     pub every_host: bool,
     /// The inventory's file, for the commands that are suggested.
     pub inventory: &'a Path,
+    /// The directory of the state, where it is not the usual one, for those commands too.
+    pub state: Option<&'a Path>,
     /// The directory of the hosts' logs, if there is one.
     pub logs: Option<&'a Path>,
+}
+
+impl Look<'_> {
+    fn state_option(&self) -> String {
+        self.state.map(|state| format!(" --state-dir {}", typed(state))).unwrap_or_default()
+    }
 }
 
 /// The report as text, with a line break at its end.
@@ -155,14 +163,14 @@ fn table(text: &mut String, report: &FleetReport, look: Look<'_>) {
         text.push_str(&lines(table));
         text.push('\n');
     }
-    unlisted(text, report, report.hosts.len() - hosts.len(), "online");
+    unlisted(text, report, report.hosts.len() - hosts.len(), "online", look);
 }
 
-fn unlisted(text: &mut String, report: &FleetReport, hidden: usize, word: &str) {
+fn unlisted(text: &mut String, report: &FleetReport, hidden: usize, word: &str, look: Look<'_>) {
     if hidden > 0 {
         let hosts = plural(hidden, "host");
         let list = if report.merged.is_empty() {
-            format!("`bootstrap history {}`", report.run)
+            format!("`bootstrap history {}{}`", report.run, look.state_option())
         } else {
             "`--output json`".to_owned()
         };
@@ -214,7 +222,7 @@ fn plans(text: &mut String, report: &FleetReport, look: Look<'_>) {
     if !text.is_empty() {
         text.push('\n');
     }
-    unlisted(text, report, planned().count() - shown, "as wanted");
+    unlisted(text, report, planned().count() - shown, "as wanted", look);
 }
 
 /// A plan; `group` is not empty, and its hosts have as many actions each.
@@ -294,8 +302,8 @@ fn activations(text: &mut String, report: &FleetReport, look: Look<'_>) {
     }
     let head = Paint(look.color).note(&plural(report.activations_left.len(), "activation"));
     writeln!(text, "{head} could not be deleted: {}", report.activations_left.join(", ")).ok();
-    let inventory = look.inventory.display();
-    writeln!(text, "  hint: remove with `bootstrap activations gc --inventory {inventory}`\n").ok();
+    let (inventory, state) = (typed(look.inventory), look.state_option());
+    writeln!(text, "  hint: remove with `bootstrap activations gc --inventory {inventory}{state}`\n").ok();
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::events::Step;
 
 fn look(color: bool, width: Option<u16>) -> Look<'static> {
-    Look { color, width, every_host: false, inventory: Path::new("hosts.toml"), logs: None }
+    Look { color, width, every_host: false, inventory: Path::new("hosts.toml"), state: None, logs: None }
 }
 
 #[test]
@@ -161,6 +161,18 @@ fn a_plan_of_many_hosts_is_told_once() {
 
     200 hosts: 200 to change, 0 as wanted, 0 failed, 0 unreachable, 0 skipped in 12.3 s; nothing was changed
     ");
+}
+
+#[test]
+fn the_commands_that_are_suggested_can_be_typed_as_they_are() {
+    let mut report = sample::mixed();
+    report.hosts.extend((0..98).map(|_| sample::good().hosts.remove(1)));
+    let (inventory, state) = (Path::new("my fleet/hosts.toml"), Some(Path::new("/srv/state")));
+    let text = render(&report, Look { inventory, state, ..look(false, None) });
+    let gc = "`bootstrap activations gc --inventory 'my fleet/hosts.toml' --state-dir /srv/state`";
+    assert!(text.contains(gc), "{text}");
+    let history = "`bootstrap history 20261122T103105Z-5f3a --state-dir /srv/state`";
+    assert!(text.contains(history), "{text}");
 }
 
 #[test]
