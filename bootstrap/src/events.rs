@@ -270,7 +270,8 @@ impl Sent {
 
 /// Enough for some hundred hosts to go through a step at once without waiting for the journal.
 const QUEUE: usize = 1024;
-const TICK: Duration = Duration::from_millis(120);
+/// How often displays move.
+pub(crate) const TICK: Duration = Duration::from_millis(120);
 
 impl Events {
     /// Starts the task that hands events to the readers; it ends when every sender is gone.

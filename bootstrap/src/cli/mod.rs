@@ -30,7 +30,9 @@ use crate::failure::{Exit, Failure};
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_long_help = "Exit codes: 0 every host is good, 1 some are not, 2 the command line is wrong, 3 the inventory is wrong, 4 the run \
+                       could not start, 130 it was interrupted."
 )]
 struct Cli {
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Where the program keeps what outlives a run, by the XDG base directories.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
 
@@ -21,6 +21,11 @@ impl Places {
     /// Where the reports of the last runs are kept.
     pub(super) fn reports(&self) -> Result<PathBuf, Failure> {
         Ok(self.state()?.join("reports"))
+    }
+
+    /// The directory that was asked for, if one was.
+    pub(super) fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
     }
 
     fn state(&self) -> Result<PathBuf, Failure> {

@@ -13,7 +13,11 @@ use super::{
 use crate::{
     failure::{Exit, Failure, with_sources},
     inventory::Inventory,
-    report::{FleetReport, folder, html, json, junit, merge, table},
+    report::{
+        FleetReport,
+        folder::{self, Folder},
+        html, json, junit, merge, table,
+    },
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -71,7 +75,7 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Show(args) => {
             let report = read(&args.file)?;
             say(&match args.output {
-                Form::Text => text(&report),
+                Form::Text => text(&report, None),
                 Form::Json => json::render(&report),
                 Form::Junit => junit::render(&report),
                 Form::Html => html::render(&report, html::Beside::NOTHING),
@@ -113,7 +117,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         left = Some(folder);
     }
     say(&match args.output {
-        OutputFormat::Text => text(&report),
+        OutputFormat::Text => text(&report, left.as_ref()),
         OutputFormat::Json => json::render(&report),
     });
     unwritten.iter().for_each(warn);
@@ -148,8 +152,9 @@ fn read(file: &Path) -> Result<FleetReport, Failure> {
     json::read(file).map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
 }
 
-fn text(report: &FleetReport) -> String {
-    table::render(report, look(&report.inventory.path))
+fn text(report: &FleetReport, folder: Option<&Folder>) -> String {
+    let logs = folder.map(Folder::logs);
+    table::render(report, look(&report.inventory.path, None, logs.as_deref()))
 }
 
 /// The inventory of a report, if it is on this machine and still the same.

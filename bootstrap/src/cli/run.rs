@@ -5,6 +5,7 @@ mod interrupts;
 pub(super) mod leave;
 mod login;
 mod passwords;
+mod prompt;
 mod shards;
 mod sweep;
 
@@ -51,7 +52,7 @@ pub(super) struct Args {
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
     #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
     inventory: Option<PathBuf>,
-    /// Only these hosts: names, groups or environments, `*` standing for anything; `!NAME` takes away, `@failed` are
+    /// Only these hosts: names, groups or environments, with `*` and `?` for anything; `!NAME` takes away, `@failed` are
     /// those that were not good in the last run that had them
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     limit: Vec<Term>,
@@ -132,14 +133,14 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
     let claims = Claims::after(holders(&journal, known, &all)?);
     inventory.hosts = select(&args, shard, &inventory, (&journal, known))?;
-    let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, &all).await?;
-    let connector = Arc::new(Connections(connector));
-    let passwords = passwords::collect(&connector, &hosts, &args).await?;
-    let reached = Reached { hosts, connector, passwords };
+    let mut interrupts = interrupts::listen()?;
+    let (reached, planes) = tokio::select! {
+        ready = get_ready(&args, &inventory, &all) => ready?,
+        _ = interrupts.recv() => return Err(interrupts::early()),
+    };
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
-    let planes = control_planes(&inventory).await?;
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader(known)), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
@@ -147,7 +148,6 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     });
     let (events, told) = Events::start(readers);
     let run = prepare(&args, id, (&inventory, mark), reached, &planes, claims, events.clone())?;
-    let interrupts = interrupts::listen()?;
     events
         .send(Event::RunStarted {
             run: run.id.clone(),
@@ -174,12 +174,25 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     if !report.dry_run && !report.interrupted {
         sweep::strays(&journal, known, &planes).await;
     }
-    print(&report, args.output, file);
+    let logs = left.as_ref().map(Leavings::logs);
+    print(&report, args.output, look(file, args.places.state_dir(), logs.as_deref()));
     unwritten.iter().flatten().for_each(warn);
     if let Some(left) = left {
         left.say_where(&report, args.quiet);
     }
     Ok(exit_of(&report))
+}
+
+/// Asks the operator, their agents and AWS for all that the run needs; `all` are the hosts of the whole inventory.
+async fn get_ready(
+    args: &Args,
+    inventory: &Inventory,
+    all: &[Arc<HostSpec>],
+) -> Result<(Reached, Planes), Failure> {
+    let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, all).await?;
+    let connector = Arc::new(Connections(connector));
+    let passwords = passwords::collect(&connector, &hosts, args).await?;
+    Ok((Reached { hosts, connector, passwords }, control_planes(inventory).await?))
 }
 
 /// Keeps other runs of the same hosts on this controller away until this one has ended.
@@ -351,15 +364,19 @@ async fn pass_on(events: Events, change: ActivationChange) {
     events.send(event).await;
 }
 
-fn print(report: &FleetReport, output: OutputFormat, inventory: &Path) {
+fn print(report: &FleetReport, output: OutputFormat, look: table::Look<'_>) {
     say(&match output {
         OutputFormat::Json => json::render(report),
-        OutputFormat::Text => table::render(report, look(inventory)),
+        OutputFormat::Text => table::render(report, look),
     });
 }
 
 /// How a table on stdout is to look.
-pub(super) fn look(inventory: &Path) -> table::Look<'_> {
+pub(super) fn look<'a>(
+    inventory: &'a Path,
+    state: Option<&'a Path>,
+    logs: Option<&'a Path>,
+) -> table::Look<'a> {
     let terminal = stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
@@ -368,6 +385,8 @@ pub(super) fn look(inventory: &Path) -> table::Look<'_> {
         width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
         every_host: false,
         inventory,
+        state,
+        logs,
     }
 }
 

@@ -2,17 +2,19 @@
 //! [`Plain`] writes a line for each event worth reading. Which one it is, is decided here once.
 
 mod active;
+mod apart;
 mod plain;
 #[cfg(test)]
 pub(crate) mod story;
 mod terminal;
 mod wording;
 
+use self::apart::Apart;
 use crate::events::Reader;
 
 pub use plain::{Plain, Verbosity};
 pub use terminal::Terminal;
-pub(crate) use wording::{Paint, clean, elapsed, plural, retry};
+pub(crate) use wording::{Paint, clean, elapsed, plural, retry, typed};
 
 /// What shows a run's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +46,14 @@ pub fn choose(stderr_is_terminal: bool, no_color: bool, quiet: bool, output_json
 }
 
 impl Choice {
-    /// The reader for it, on this process's stderr.
+    /// The reader for it, on this process's stderr; one that hangs makes nobody wait.
     #[must_use]
     pub fn reader(self) -> Box<dyn Reader> {
-        match self {
+        let display: Box<dyn Reader> = match self {
             Self::Terminal { color } => Box::new(Terminal::stderr(color)),
             Self::Plain(verbosity) => Box::new(Plain::new(std::io::stderr(), verbosity)),
-        }
+        };
+        Box::new(Apart::start(display))
     }
 }
 

@@ -41,10 +41,8 @@ impl Terminal {
     /// The display on stderr.
     #[must_use]
     pub fn stderr(color: bool) -> Self {
-        let size = || {
-            rustix::termios::tcgetwinsize(io::stderr())
-                .map_or((24, 80), |size| (size.ws_row.max(1), size.ws_col.max(1)))
-        };
+        let size =
+            || rustix::termios::tcgetwinsize(io::stderr()).map_or((0, 0), |size| (size.ws_row, size.ws_col));
         Self::new(ProgressDrawTarget::stderr(), color, Box::new(size), Box::new(Timestamp::now))
     }
 
@@ -62,7 +60,10 @@ impl Terminal {
 
     /// The room there is now: asked for each time, since terminals are resized.
     fn room(&self) -> Room {
+        // A serial console says 0 for what it does not know.
+        let known = |size: u16, else_: u16| if size == 0 { else_ } else { size };
         let (rows, columns) = (self.size)();
+        let (rows, columns) = (known(rows, 24), known(columns, 80));
         Room {
             lines: usize::from(rows).saturating_sub(4).clamp(1, MOST_LINES),
             columns: usize::from(columns),
@@ -251,6 +252,16 @@ mod tests {
         let screen = stage.look();
         assert!(screen.contains("* a-host-with-quite…"), "{screen}");
         assert!(screen.lines().all(|line| line.chars().count() <= 20), "{screen}");
+    }
+
+    #[test]
+    fn a_terminal_that_does_not_know_its_size_is_taken_for_a_common_one() {
+        let mut stage = stage(24, 80, false);
+        stage.columns.store(0, Ordering::Relaxed);
+        stage.tell(0, &story::start(&[("deb-1", "dev")]));
+        stage.tell(1, &story::step("deb-1", Step::Install));
+        let screen = stage.look();
+        assert!(screen.contains("* deb-1  install") && screen.contains("0/1 hosts"), "{screen}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How durations, colours and foreign text are written, the same in progress lines, tables and the
 //! history. Apart from them because none of the three should depend on another for it.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, path::Path, time::Duration};
 
 /// A duration to be read: `8.1 s`, `3 min 05 s`, `2 h 07 min`.
 pub(crate) fn elapsed(duration: Duration) -> String {
@@ -18,6 +18,13 @@ pub(crate) fn elapsed(duration: Duration) -> String {
 /// A count with its noun: `1 host`, `2 hosts`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// A path as one types it at a shell, for commands that are suggested.
+pub(crate) fn typed(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%".contains(letter);
+    if text.chars().all(is_plain) { text } else { crate::host::quote(&text) }
 }
 
 /// That a host is tried again.

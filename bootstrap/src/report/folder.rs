@@ -81,6 +81,12 @@ impl Folder {
         self.path.join(FAILED)
     }
 
+    /// The directory of the hosts' logs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.path.join(logs::LOGS)
+    }
+
     /// Copies the log of a host from the directory of another report, if there is one.
     pub fn take_log(&self, host: &HostName, from: &Path) {
         let name = Path::new(logs::LOGS).join(logs::file_name(host));
@@ -96,7 +102,7 @@ impl Folder {
     /// `failed.toml`, not even an older run's.
     #[must_use]
     pub fn write(&self, report: &FleetReport, failed: Option<&str>) -> Vec<String> {
-        let logs = self.path.join(logs::LOGS);
+        let logs = self.logs();
         let beside = html::Beside { has_log: &|name| logs.join(name).exists(), has_failed: failed.is_some() };
         let documents = [
             (JSON, Some(json::render(report))),

@@ -1,6 +1,7 @@
 //! What became of each host, and of the fleet: the one form that the final table, the JSON report
 //! and the exit code are made from.
 
+mod causes;
 pub mod folder;
 pub mod html;
 pub mod json;
@@ -8,6 +9,7 @@ pub mod junit;
 pub mod logs;
 pub mod machine;
 pub mod merge;
+mod names;
 pub mod rerun;
 pub mod table;
 mod words;

@@ -1,15 +1,23 @@
 //! The end of a run, for a person: a table of the hosts, then why each bad one is bad, then the
 //! counts. What needs the operator is last, next to the prompt, however large the fleet.
 
-use std::{fmt::Write, path::Path};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-use super::{FleetReport, HostReport, Outcome};
-use crate::display::{Paint, clean, elapsed, plural};
+use super::{
+    FleetReport, HostReport, Outcome,
+    causes::{Cause, causes, common},
+    names::{ranges, wrapped},
+};
+use crate::display::{Paint, clean, elapsed, plural, typed};
 
 /// With more hosts than this, those that are as wanted are only counted.
 const LISTED: usize = 60;
+/// So many hosts of one cause or plan are named beside it; the names of more stand below.
+const NAMED: usize = 3;
+/// Where lists of names are wrapped that go to no terminal.
+const COLUMNS: u16 = 100;
 
 /// How the table is to look.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +30,16 @@ pub struct Look<'a> {
     pub every_host: bool,
     /// The inventory's file, for the commands that are suggested.
     pub inventory: &'a Path,
+    /// The directory of the state, where it is not the usual one, for those commands too.
+    pub state: Option<&'a Path>,
+    /// The directory of the hosts' logs, if there is one.
+    pub logs: Option<&'a Path>,
+}
+
+impl Look<'_> {
+    fn state_option(&self) -> String {
+        self.state.map(|state| format!(" --state-dir {}", typed(state))).unwrap_or_default()
+    }
 }
 
 /// The report as text, with a line break at its end.
@@ -33,7 +51,7 @@ pub fn render(report: &FleetReport, look: Look<'_>) -> String {
     } else {
         table(&mut text, report, look);
     }
-    troubles(&mut text, report, Paint(look.color));
+    troubles(&mut text, report, look);
     activations(&mut text, report, look);
     text.push_str(&counts(report));
     text.push('\n');
@@ -145,14 +163,14 @@ fn table(text: &mut String, report: &FleetReport, look: Look<'_>) {
         text.push_str(&lines(table));
         text.push('\n');
     }
-    unlisted(text, report, report.hosts.len() - hosts.len(), "online");
+    unlisted(text, report, report.hosts.len() - hosts.len(), "online", look);
 }
 
-fn unlisted(text: &mut String, report: &FleetReport, hidden: usize, word: &str) {
+fn unlisted(text: &mut String, report: &FleetReport, hidden: usize, word: &str, look: Look<'_>) {
     if hidden > 0 {
         let hosts = plural(hidden, "host");
         let list = if report.merged.is_empty() {
-            format!("`bootstrap history {}`", report.run)
+            format!("`bootstrap history {}{}`", report.run, look.state_option())
         } else {
             "`--output json`".to_owned()
         };
@@ -183,52 +201,99 @@ fn row(host: &HostReport) -> Vec<Cell> {
     ]
 }
 
-/// The plan of each host; hosts with the same plan share it.
+/// The plans, each once with the hosts that share it, in the order of their first.
 fn plans(text: &mut String, report: &FleetReport, look: Look<'_>) {
     let planned = || report.hosts.iter().filter(|host| host.outcome == Outcome::Planned);
     let everyone = look.every_host || report.hosts.len() <= LISTED;
-    let hosts: Vec<_> = planned().filter(|host| everyone || !is_idle(host)).collect();
-    let hidden = planned().count() - hosts.len();
-    for host in hosts {
-        let remark = if is_idle(host) { " nothing to do" } else { "" };
-        writeln!(text, "{} ({}):{remark}", host.host, host.environment).ok();
-        for (number, action) in (1..).zip(&host.actions) {
-            writeln!(text, "  {number}. {}", clean(action)).ok();
+    let mut groups: Vec<Vec<&HostReport>> = Vec::new();
+    let mut known = BTreeMap::new();
+    for host in planned().filter(|host| everyone || !is_idle(host)) {
+        let actions: Vec<_> = host.actions.iter().map(|action| nameless(host, action)).collect();
+        let index = *known.entry((&host.environment, actions)).or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some(group) => group.push(host),
+            None => groups.push(vec![host]),
         }
+    }
+    let shown: usize = groups.iter().map(Vec::len).sum();
+    for group in groups {
+        plan(text, &group, look);
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    unlisted(text, report, hidden, "as wanted");
+    unlisted(text, report, planned().count() - shown, "as wanted", look);
 }
 
-/// A block for each way in which hosts are bad: a fleet behind one dead link has one cause, not 200.
-fn troubles(text: &mut String, report: &FleetReport, paint: Paint) {
-    let mut blocks: Vec<(Vec<&str>, &Outcome)> = Vec::new();
-    for host in report.hosts.iter().filter(|host| !host.outcome.is_good()) {
-        match blocks.iter_mut().find(|(_, outcome)| **outcome == host.outcome) {
-            Some((names, _)) => names.push(host.host.as_str()),
-            None => blocks.push((vec![host.host.as_str()], &host.outcome)),
-        }
+/// A plan; `group` is not empty, and its hosts have as many actions each.
+fn plan(text: &mut String, group: &[&HostReport], look: Look<'_>) {
+    let Some(first) = group.first() else { return };
+    let (head, list) = named(group.iter().copied(), look);
+    let remark = if is_idle(first) { " nothing to do" } else { "" };
+    writeln!(text, "{head} ({}):{remark}", first.environment).ok();
+    text.push_str(&list);
+    for number in 0..first.actions.len() {
+        let sentences: Vec<_> =
+            group.iter().filter_map(|host| host.actions.get(number)).map(String::as_str).collect();
+        writeln!(text, "  {}. {}", number + 1, clean(&common(&sentences))).ok();
     }
-    blocks.sort_by_key(|(_, outcome)| rank(outcome));
-    for (names, outcome) in blocks {
-        let (step, why, lines, hint): (_, _, &[String], _) = match outcome {
-            Outcome::Registered { why, hint } => ("registered, not online", why, &[], Some(hint)),
-            Outcome::Failed { step, why, lines, hint } => (step.word(), why, lines, Some(hint)),
-            Outcome::Unreachable { why, hint } => ("unreachable", why, &[], Some(hint)),
-            Outcome::Skipped { why } => ("skipped", why, &[], None),
-            Outcome::Online { .. } | Outcome::Planned => continue,
-        };
-        writeln!(text, "{}: {step}: {}", paint.bad(&names.join(", ")), clean(why)).ok();
-        for line in lines {
-            writeln!(text, "{}", paint.faint(&format!("    {}", clean(line)))).ok();
-        }
-        if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
-            writeln!(text, "  {} {}", paint.note("hint:"), clean(hint)).ok();
-        }
-        text.push('\n');
+}
+
+/// A sentence with `…` for each word that holds the name of the host.
+fn nameless(host: &HostReport, sentence: &str) -> String {
+    let name = host.host.as_str();
+    let words = sentence.split(' ').map(|word| if word.contains(name) { "…" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Few hosts by name; of many their number, and the names below.
+fn named<'a>(hosts: impl Iterator<Item = &'a HostReport>, look: Look<'_>) -> (String, String) {
+    let names: Vec<_> = hosts.map(|host| host.host.as_str()).collect();
+    if names.len() <= NAMED {
+        return (names.join(", "), String::new());
     }
+    let columns = usize::from(look.width.unwrap_or(COLUMNS));
+    (plural(names.len(), "host"), wrapped(&ranges(&names), "  ", columns))
+}
+
+/// A block for each cause, the worst of most hosts last.
+fn troubles(text: &mut String, report: &FleetReport, look: Look<'_>) {
+    for cause in causes(report).iter().rev() {
+        trouble(text, cause, look);
+    }
+}
+
+fn trouble(text: &mut String, cause: &Cause<'_>, look: Look<'_>) {
+    let paint = Paint(look.color);
+    let what = match (cause.word, cause.step) {
+        ("registered", _) => "registered, not online",
+        (_, Some(step)) => step.word(),
+        (word, None) => word,
+    };
+    let (head, list) = named(cause.hosts.iter().map(|(host, _)| *host), look);
+    writeln!(text, "{}: {what}: {}", paint.bad(&head), clean(&cause.why)).ok();
+    text.push_str(&list);
+    let Some((host, example)) =
+        cause.hosts.iter().find(|(_, trouble)| !trouble.lines.is_empty()).or(cause.hosts.first())
+    else {
+        return;
+    };
+    if !example.lines.is_empty() && cause.lines().is_none() {
+        let place = look.logs.map(|logs| format!("; those of the others are in {}", logs.display()));
+        writeln!(text, "  the last lines of {}{}:", host.host, place.unwrap_or_default()).ok();
+    }
+    for line in example.lines {
+        writeln!(text, "{}", paint.faint(&format!("    {}", clean(line)))).ok();
+    }
+    let hint = match cause.hint {
+        Some(hint) => clean(hint).into_owned(),
+        None if example.hint.is_empty() => String::new(),
+        None => format!("{} (for {})", clean(example.hint), host.host),
+    };
+    if !hint.is_empty() {
+        writeln!(text, "  {} {hint}", paint.note("hint:")).ok();
+    }
+    text.push('\n');
 }
 
 fn activations(text: &mut String, report: &FleetReport, look: Look<'_>) {
@@ -237,8 +302,8 @@ fn activations(text: &mut String, report: &FleetReport, look: Look<'_>) {
     }
     let head = Paint(look.color).note(&plural(report.activations_left.len(), "activation"));
     writeln!(text, "{head} could not be deleted: {}", report.activations_left.join(", ")).ok();
-    let inventory = look.inventory.display();
-    writeln!(text, "  hint: remove with `bootstrap activations gc --inventory {inventory}`\n").ok();
+    let (inventory, state) = (typed(look.inventory), look.state_option());
+    writeln!(text, "  hint: remove with `bootstrap activations gc --inventory {inventory}{state}`\n").ok();
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@
 use super::Outcome;
 use crate::{display::clean, events::Step};
 
+/// Every outcome; what needs the operator comes first.
+pub(super) const OUTCOMES: [&str; 6] =
+    ["failed", "registered", "unreachable", "skipped", "planned", "online"];
+
 /// An outcome in one sign, for eyes that can't tell the colours apart.
 pub(super) fn sign(word: &str) -> &'static str {
     match word {

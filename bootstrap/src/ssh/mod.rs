@@ -34,6 +34,6 @@ pub use fingerprint::Fingerprint;
 pub use keys::KeyError;
 pub use known_hosts::{KnownHostsError, KnownKey, Unvouched};
 pub use login::{Logins, NoLogin};
-pub use passphrase::{FromDescriptor, FromTerminal, PassphraseError, PassphraseSource};
+pub use passphrase::{FromDescriptor, PassphraseError, PassphraseSource};
 pub use ring::KeyRing;
 pub use session::SshHost;

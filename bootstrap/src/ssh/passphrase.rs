@@ -5,9 +5,6 @@ use std::{fs, io, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// As many tries as `ssh` gives.
-const TRIES: usize = 3;
-
 /// Someone who knows passphrases.
 pub trait PassphraseSource {
     /// The passphrase to try on a key file, counting tries from 0; `None` when there is nothing more to try.
@@ -21,8 +18,11 @@ pub trait PassphraseSource {
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
     /// Nobody can be asked.
-    #[error("there is no terminal to ask at")]
+    #[error("the terminal cannot be asked")]
     Terminal(#[source] io::Error),
+    /// Ctrl-C, or another signal that is to end the program.
+    #[error("interrupted")]
+    Interrupted,
     /// `--passphrase-fd` names something unreadable.
     #[error("file descriptor {number} cannot be read")]
     Descriptor {
@@ -38,35 +38,15 @@ impl PassphraseError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Terminal(_) => "give it by `--passphrase-fd N`, or run at a terminal".to_owned(),
+            Self::Terminal(_) | Self::Interrupted => {
+                "give it by `--passphrase-fd N`, or run at a terminal".to_owned()
+            }
             Self::Descriptor { number, .. } => {
                 format!(
                     "open the descriptor for bootstrap, as in `bootstrap --passphrase-fd {number} {number}< FILE`"
                 )
             }
         }
-    }
-}
-
-/// Asks on the terminal, without echo, three times at most.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FromTerminal;
-
-impl PassphraseSource for FromTerminal {
-    fn passphrase(&mut self, key: &Path, attempt: usize) -> Result<Option<SecretString>, PassphraseError> {
-        if attempt >= TRIES {
-            return Ok(None);
-        }
-        let again = if attempt == 0 { "" } else { "That passphrase is wrong. " };
-        rpassword::prompt_password(format!("{again}Enter passphrase for {}: ", key.display()))
-            .map(|text| Some(text.into()))
-            .map_err(PassphraseError::Terminal)
-    }
-
-    fn password(&mut self, what: &str) -> Result<Option<SecretString>, PassphraseError> {
-        rpassword::prompt_password(format!("{what}: "))
-            .map(|text| Some(text).filter(|text| !text.is_empty()).map(SecretString::from))
-            .map_err(PassphraseError::Terminal)
     }
 }
 

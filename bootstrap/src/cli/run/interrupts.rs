@@ -1,5 +1,7 @@
 //! Ctrl-C, SIGTERM and the end of the terminal as messages to the engine.
 
+use std::io;
+
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -10,21 +12,28 @@ use crate::failure::{Exit, Failure};
 /// Each message is one Ctrl-C, SIGTERM or SIGHUP.
 pub(super) fn listen() -> Result<mpsc::Receiver<()>, Failure> {
     let (sender, receiver) = mpsc::channel(4);
-    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
-    // Under nohup(1) the run shall outlive its terminal.
-    if !is_ignored(SignalKind::hangup()) {
-        kinds.push(SignalKind::hangup());
-    }
-    for kind in kinds {
-        let (mut signals, sender) = (on(kind)?, sender.clone());
+    let signals = signals()
+        .map_err(|error| Failure::new(Exit::CannotStart, "Ctrl-C cannot be listened for").because(error))?;
+    for mut signals in signals {
+        let sender = sender.clone();
         tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(()).await.is_ok() {} });
     }
     Ok(receiver)
 }
 
-fn on(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind)
-        .map_err(|error| Failure::new(Exit::CannotStart, "Ctrl-C cannot be listened for").because(error))
+/// The signals that end a run. Once they are listened to, they end the program no more by themselves.
+pub(super) fn signals() -> io::Result<Vec<Signal>> {
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    // Under nohup(1) the run shall outlive its terminal.
+    if !is_ignored(SignalKind::hangup()) {
+        kinds.push(SignalKind::hangup());
+    }
+    kinds.into_iter().map(signal).collect()
+}
+
+/// How the program ends that is interrupted while it still gets ready.
+pub(super) fn early() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted before the first host; nothing was done")
 }
 
 /// Whether this process was started with the signal ignored, by the mask in /proc/self/status.

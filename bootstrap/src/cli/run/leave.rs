@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     cli::{places::Places, tell, warn},
+    display::typed,
     events::RunId,
     failure::{Exit, Failure},
     inventory::Inventory,
@@ -53,6 +54,11 @@ impl Leavings {
         self.trouble.told().into_iter().chain(troubles).collect()
     }
 
+    /// Where the logs of the hosts are.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.folder.logs()
+    }
+
     /// Says where the documents are; `quiet` only where some host is not good.
     pub(super) fn say_where(&self, report: &FleetReport, quiet: bool) {
         if !quiet || !report.is_good() {
@@ -94,13 +100,6 @@ pub(in crate::cli) fn say_where(folder: &Folder, report: &FleetReport) {
         tell(format_args!("report: {}", page.display()));
     }
     if let Some(failed) = there(folder.failed()).filter(|_| !report.is_good()) {
-        tell(format_args!("run the rest again: bootstrap --inventory {}", shown(&failed)));
+        tell(format_args!("run the rest again: bootstrap --inventory {}", typed(&failed)));
     }
-}
-
-/// As a shell reads it.
-fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%".contains(letter);
-    if text.chars().all(is_plain) { text } else { crate::host::quote(&text) }
 }

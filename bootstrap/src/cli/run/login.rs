@@ -1,14 +1,15 @@
 //! What has to be known of logins before a run begins: the SSH configuration, keys, agents, the password. All questions to the
 //! operator are asked here, once.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
+use super::{interrupts, prompt::AskPassphrase};
 use crate::{
     cli::warn,
     failure::{Exit, Failure, with_sources},
     inventory::{Connection, HostSpec},
     ssh::{
-        Agents, FromDescriptor, FromTerminal, HANDSHAKES, KeyRing, Logins, PassphraseSource, SshConnector,
+        Agents, FromDescriptor, HANDSHAKES, KeyRing, Logins, PassphraseError, PassphraseSource, SshConnector,
         config::{Local, SshConfig},
     },
 };
@@ -54,17 +55,26 @@ pub(super) async fn prepare(
     let password = if logins.want_password() {
         let answer = source.password("SSH password, for hosts that take no key");
         answer.map_err(|error| {
-            Failure::new(Exit::CannotStart, "the SSH password cannot be had")
-                .because(with_sources(&error))
-                .hint(error.hint())
+            let failure = Failure::new(Exit::CannotStart, "the SSH password cannot be had");
+            unless_interrupted(&error, failure.because(with_sources(&error)).hint(error.hint()))
         })?
     } else {
         None
     };
-    let keys = KeyRing::gather(&logins, agents, source.as_mut())
-        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?;
+    let keys = KeyRing::gather(&logins, agents, source.as_mut()).map_err(|error| {
+        let failure = Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint());
+        unless_interrupted(&error, failure)
+    })?;
     keys.warnings().iter().for_each(warn);
     Ok((SshConnector::new(logins, keys, password, HANDSHAKES), hosts))
+}
+
+/// The failure, unless its cause is a Ctrl-C at a question.
+fn unless_interrupted(error: &(dyn Error + 'static), failure: Failure) -> Failure {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let is_interrupted =
+        causes.any(|cause| matches!(cause.downcast_ref(), Some(PassphraseError::Interrupted)));
+    if is_interrupted { interrupts::early() } else { failure }
 }
 
 fn read_config(args: &LoginArgs) -> Result<SshConfig, Failure> {
@@ -88,6 +98,6 @@ fn passphrases(descriptor: Option<u32>) -> Result<Box<dyn PassphraseSource>, Fai
             FromDescriptor::read(number)
                 .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?,
         ),
-        None => Box::new(FromTerminal),
+        None => Box::new(AskPassphrase),
     })
 }

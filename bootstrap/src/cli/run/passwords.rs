@@ -1,11 +1,11 @@
 //! Where passwords for becoming root come from: a person at a terminal, or a file descriptor. Never the command line or the
 //! environment, which other processes can read.
 
-use std::{collections::BTreeMap, fs::OpenOptions, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Args, backend::Connections};
+use super::{Args, backend::Connections, interrupts, prompt};
 use crate::{
     cli::{tell, warn},
     failure::{Exit, Failure, with_sources},
@@ -24,32 +24,26 @@ pub(super) async fn collect(
     hosts: &[Arc<HostSpec>],
     args: &Args,
 ) -> Result<Passwords, Failure> {
-    let mut source: Box<dyn PasswordSource + Send> = match args.become_password_fd {
-        Some(number) => Box::new(Given::read(number, hosts)?),
-        None => match AtTerminal::found() {
-            Some(terminal) => {
-                if !args.quiet {
-                    tell("looking which hosts need a password for sudo");
-                }
-                Box::new(terminal)
-            }
-            None => return Ok(Passwords::default()),
-        },
-    };
-    Ok(fleet::collect(connector, hosts, usize::from(args.concurrency.unwrap_or(LOOKS)), source.as_mut())
-        .await)
+    let at_once = usize::from(args.concurrency.unwrap_or(LOOKS));
+    if let Some(number) = args.become_password_fd {
+        return Ok(fleet::collect(connector, hosts, at_once, &mut Given::read(number, hosts)?).await);
+    }
+    if !prompt::is_there() {
+        return Ok(Passwords::default());
+    }
+    if !args.quiet {
+        tell("looking which hosts need a password for sudo");
+    }
+    let mut terminal = AtTerminal::default();
+    let passwords = fleet::collect(connector, hosts, at_once, &mut terminal).await;
+    if terminal.interrupted { Err(interrupts::early()) } else { Ok(passwords) }
 }
 
 /// Asks on the terminal, without echo.
-pub(super) struct AtTerminal {
+#[derive(Default)]
+struct AtTerminal {
     refused: bool,
-}
-
-impl AtTerminal {
-    /// None if this process has no terminal.
-    pub(super) fn found() -> Option<Self> {
-        OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(|_| Self { refused: false })
-    }
+    interrupted: bool,
 }
 
 impl PasswordSource for AtTerminal {
@@ -57,9 +51,15 @@ impl PasswordSource for AtTerminal {
         let whose = prompt.map(|prompt| format!(" ({prompt})")).unwrap_or_default();
         let again = if std::mem::take(&mut self.refused) { "Once more, the" } else { "The" };
         let text = format!("{again} password for sudo{whose} on {}: ", named(hosts));
-        match rpassword::prompt_password(text) {
-            Ok(password) if !password.is_empty() => Some(password.into()),
-            Ok(_) => None,
+        if self.interrupted {
+            return None;
+        }
+        match prompt::secret(&text) {
+            Ok(password) => password,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.interrupted = true;
+                None
+            }
             Err(error) => {
                 warn(format_args!("the terminal cannot be asked for a password: {error}"));
                 None

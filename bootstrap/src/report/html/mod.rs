@@ -17,14 +17,12 @@ use super::{
     FleetReport,
     rerun::FAILED,
     table,
-    words::{legible, sign},
+    words::{OUTCOMES, legible, sign},
 };
 use crate::display::{elapsed, plural};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-/// What needs the operator comes first.
-const OUTCOMES: [&str; 6] = ["failed", "registered", "unreachable", "skipped", "planned", "online"];
 
 /// What lies beside the page and can be led to.
 #[derive(Clone, Copy)]

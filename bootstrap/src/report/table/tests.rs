@@ -1,9 +1,10 @@
 use std::{path::Path, time::Duration};
 
 use super::*;
+use crate::events::Step;
 
 fn look(color: bool, width: Option<u16>) -> Look<'static> {
-    Look { color, width, every_host: false, inventory: Path::new("hosts.toml") }
+    Look { color, width, every_host: false, inventory: Path::new("hosts.toml"), state: None, logs: None }
 }
 
 #[test]
@@ -95,6 +96,83 @@ fn hosts_with_the_same_trouble_share_one_block() {
     let text = render(&report, look(false, None));
     assert!(text.contains("deb-1, rpm-1: unreachable: no route to host\n  hint: check the VPN\n"), "{text}");
     assert_eq!(text.matches("no route to host").count(), 1);
+}
+
+fn named(host: &str, outcome: Outcome) -> HostReport {
+    sample::host(host, "dev", outcome)
+}
+
+#[test]
+fn a_cause_of_many_hosts_is_told_once_with_one_example() {
+    let full = |number: usize| Outcome::Failed {
+        step: Step::Install,
+        why: "`install` ended with exit code 1".into(),
+        lines: vec![format!("installing on pi-{number:03}"), "No space left on device".into()],
+        hint: "free some space".into(),
+    };
+    let gone = |number: usize| Outcome::Unreachable {
+        why: format!("connection to 10.0.0.{number}:22 timed out after 10 s"),
+        hint: format!("try `ssh 10.0.0.{number}`"),
+    };
+    let mut hosts: Vec<_> = (1..=400).map(|number| named(&format!("pi-{number:03}"), full(number))).collect();
+    hosts.extend((1..=2).map(|number| named(&format!("web-{number}"), gone(number))));
+    hosts.push(named("db", full(0)));
+    let report = FleetReport { hosts, ..sample::good() };
+    let look = Look { logs: Some(Path::new("/var/out/logs")), ..look(false, None) };
+    let text = render(&report, look);
+    let (_, causes) = text.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(causes, @"
+    web-1, web-2: unreachable: connection to … timed out after 10 s
+      hint: try `ssh 10.0.0.1` (for web-1)
+
+    401 hosts: install: `install` ended with exit code 1
+      pi-[001:400], db
+      the last lines of pi-001; those of the others are in /var/out/logs:
+        installing on pi-001
+        No space left on device
+      hint: free some space
+
+    403 hosts: 0 online (0 changed, 0 unchanged), 0 registered, 401 failed, 2 unreachable, 0 skipped in 12.3 s
+    ");
+}
+
+#[test]
+fn a_plan_of_many_hosts_is_told_once() {
+    let mut report = sample::dry();
+    report.hosts = (1..=200)
+        .map(|number| {
+            let name = format!("pi-{number}");
+            let actions = vec!["register in eu-central-1".to_owned(), format!("tag Name={name}, stage=dev")];
+            HostReport { actions, ..named(&name, Outcome::Planned) }
+        })
+        .collect();
+    report.hosts[7].actions.remove(0);
+    report.hosts[9].environment = crate::inventory::EnvironmentName::sample("prod");
+    insta::assert_snapshot!(render(&report, look(false, None)), @"
+    198 hosts (dev):
+      pi-[1:7], pi-9, pi-[11:200]
+      1. register in eu-central-1
+      2. tag … stage=dev
+    pi-8 (dev):
+      1. tag Name=pi-8, stage=dev
+    pi-10 (prod):
+      1. register in eu-central-1
+      2. tag Name=pi-10, stage=dev
+
+    200 hosts: 200 to change, 0 as wanted, 0 failed, 0 unreachable, 0 skipped in 12.3 s; nothing was changed
+    ");
+}
+
+#[test]
+fn the_commands_that_are_suggested_can_be_typed_as_they_are() {
+    let mut report = sample::mixed();
+    report.hosts.extend((0..98).map(|_| sample::good().hosts.remove(1)));
+    let (inventory, state) = (Path::new("my fleet/hosts.toml"), Some(Path::new("/srv/state")));
+    let text = render(&report, Look { inventory, state, ..look(false, None) });
+    let gc = "`bootstrap activations gc --inventory 'my fleet/hosts.toml' --state-dir /srv/state`";
+    assert!(text.contains(gc), "{text}");
+    let history = "`bootstrap history 20261122T103105Z-5f3a --state-dir /srv/state`";
+    assert!(text.contains(history), "{text}");
 }
 
 #[test]
