@@ -18,7 +18,7 @@ pub enum Family {
     Amazon,
     /// SUSE Linux Enterprise and openSUSE: rpm with zypper.
     Suse,
-    /// VMware's Photon OS and Microsoft's Azure Linux: rpm with tdnf, which is not dnf, even under the name of yum.
+    /// Photon OS and Azure Linux: rpm with tdnf, which is not dnf, even under the name of yum.
     Photon,
 }
 

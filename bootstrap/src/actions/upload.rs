@@ -86,7 +86,7 @@ mod tests {
         }
         // The number of the one that is gone may be another's: an hour ago it wrote last.
         let old = directory.path().join(format!(".z.deb.{}.part", std::process::id()));
-        let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+        let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(2);
         std::fs::File::create(&old).unwrap().set_modified(hours_ago).unwrap();
         let wanted = Upload { file_name: "x.deb".into(), sha256: HELLO.into(), size: 5 };
         assert_eq!(upload(directory.path(), &wanted, b"hello").0, Some(0));

@@ -18,6 +18,9 @@ use super::{credentials_file, fingerprint};
 use crate::node_key::NodeKey;
 use crate::private_file;
 
+/// The time that Go writes for none.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
 /// The role of one node.
 #[derive(Debug)]
 pub struct Role<'a> {
@@ -140,15 +143,24 @@ impl<'a> Role<'a> {
         if let Some(dir) = path.parent() {
             private_file::private_dir(dir)?;
         }
+        let (file, expires, retrieved, source) = match node.config.shared_profile() {
+            Some(_) => {
+                let expires = expiry(credentials).map(|time| time.to_string());
+                let file = node.paths.shared_credentials().display().to_string();
+                (file, expires, node.time.now().to_string(), "SSM")
+            }
+            // Then the worker holds them by itself, and nobody notes how long they are good.
+            None => (String::new(), Some(NEVER.to_owned()), NEVER.to_owned(), ""),
+        };
         let content = json!({
             "SchemaVersion": "1.1",
             "InstanceId": node.id,
             "IdentityType": "OnPrem",
-            "ShareFile": node.paths.shared_credentials(),
+            "ShareFile": file,
             "ShareProfile": node.config.shared_profile().unwrap_or_default(),
-            "CredentialsExpiresAt": expiry(credentials).map(|time| time.to_string()),
-            "CredentialsRetrievedAt": node.time.now().to_string(),
-            "CredentialSource": "SSM",
+            "CredentialsExpiresAt": expires,
+            "CredentialsRetrievedAt": retrieved,
+            "CredentialSource": source,
         });
         private_file::write(&path, content.to_string().as_bytes())
     }

@@ -51,6 +51,27 @@ fn a_host_registers_and_comes_online() {
 }
 
 #[test]
+fn an_agent_that_shares_no_credentials_leaves_none_and_no_note_of_them() {
+    let lab = Lab::start();
+    let host = Host::new(&lab);
+    let endpoint = json!({"Endpoint": lab.text("tls_endpoint")});
+    host.configure(&json!({
+        "Ssm": endpoint, "Mds": endpoint, "Mgs": endpoint, "Identity": {"ConsumptionOrder": ["OnPrem"]},
+        "Profile": {"ShareCreds": false},
+    }));
+    host.register(&lab.activation(1), &[], "");
+    let id = host.node_id();
+    let mut daemon = host.daemon();
+    eventually("the node is online", || Some(shown(&lab, &id)).filter(|node| node["PingStatus"] == "Online"));
+    terminate(&mut daemon);
+    assert!(!host.path("root/.aws/credentials").exists());
+    let note = std::fs::read(host.path("var/lib/amazon/ssm/runtimeconfig/identity_config.json")).unwrap();
+    let note: Value = serde_json::from_slice(&note).unwrap();
+    assert_eq!((&note["InstanceId"], &note["ShareFile"]), (&json!(id), &json!("")));
+    assert_eq!(note["CredentialsExpiresAt"], "0001-01-01T00:00:00Z");
+}
+
+#[test]
 fn the_vault_has_the_modes_and_members_of_the_real_one() {
     let lab = Lab::start();
     let host = Host::new(&lab);
