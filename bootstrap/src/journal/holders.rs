@@ -22,6 +22,9 @@ pub struct Holder {
     pub others: Arc<BTreeSet<HostName>>,
 }
 
+/// Host, environment, node, and the inventory of the run in which it was seen with it, if that is known.
+type Seen = (String, String, String, Option<i64>);
+
 impl Journal {
     /// Which node each host was last seen with, as far as it matters to a run of this inventory, of which these are all
     /// hosts. A host that is in it is none of its others. One that is not may have got a new name there; unless it was seen in a
@@ -59,9 +62,9 @@ impl Journal {
         Ok(holders.into_values().collect())
     }
 
-    /// Host, environment, node and inventory of each host's last end with a node of its own: one that is another host's ends in
+    /// Each host's last end with a node of its own: one that is another host's ends in
     /// the plan or the check. The oldest is first, whatever the clock said.
-    fn last_nodes(&self) -> Result<Vec<(String, String, String, Option<i64>)>, JournalError> {
+    fn last_nodes(&self) -> Result<Vec<Seen>, JournalError> {
         let sql = "SELECT h.name, h.environment, h.node, r.key, max(r.rowid) \
                    FROM hosts h JOIN runs r ON r.id = h.run WHERE h.node IS NOT NULL \
                    AND (h.outcome IN ('online', 'registered') OR (h.outcome = 'failed' AND h.step IN ('repair', 'tag'))) \
