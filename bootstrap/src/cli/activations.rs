@@ -22,8 +22,9 @@ use crate::{
 pub(super) enum Command {
     /// Delete activations of runs that have ended, found by their tag in every environment of an inventory
     ///
-    /// Says for each environment how many were deleted. Ends with 0 if nothing is left, with 1 if an environment could not be
-    /// looked through or an activation could not be deleted; the others are, nevertheless.
+    /// Says for each environment how many were deleted. Those of runs that are at work, or that cannot be seen from here, stay,
+    /// the latter unless `--all` is given. Ends with 0 if all others are gone, with 1 if an environment could not be looked
+    /// through or an activation could not be deleted; the others are, nevertheless.
     Gc(Args),
 }
 
@@ -81,7 +82,9 @@ async fn collect(name: &EnvironmentName, plane: &AwsControlPlane, journal: &Jour
             Ok(()) => {
                 deleted += 1;
                 journal.mark_activation_deleted(id.as_str(), Timestamp::now()).ok();
-                say(&format!("{name}: deleted {id} of run {run}\n"));
+                let of = end.leftover.environment.as_deref().filter(|of| *of != name.as_str());
+                let of = of.map(|of| format!(", made for environment {of}")).unwrap_or_default();
+                say(&format!("{name}: deleted {id} of run {run}{of}\n"));
             }
             Err(error) => {
                 left += 1;

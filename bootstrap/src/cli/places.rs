@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    inventory::home,
+};
 
 /// Options that say where state and cache are.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,7 +47,7 @@ pub(super) fn cache() -> Result<PathBuf, Failure> {
 fn base(variable: &str, below_home: &str) -> Result<PathBuf, Failure> {
     // The specification ignores relative values.
     let given = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = given.or_else(|| std::env::home_dir().map(|home| home.join(below_home)));
+    let directory = given.or_else(|| home().map(|home| home.join(below_home)));
     directory.map(|directory| directory.join("bootstrap")).ok_or_else(|| {
         Failure::new(Exit::CannotStart, format!("neither {variable} nor HOME says where to keep files"))
             .hint(format!("set {variable}"))

@@ -7,7 +7,10 @@ use std::{
 
 use super::{
     OutputFormat,
-    run::{exit_of, leave, look},
+    run::{
+        leave,
+        result::{exit_of, look},
+    },
     say, tell, warn,
 };
 use crate::{
@@ -122,7 +125,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
     });
     unwritten.iter().for_each(warn);
     if let Some(folder) = left {
-        leave::say_where(&folder, &report);
+        leave::say_where(&folder, &report, None);
     }
     let missing = merge::missing(&report);
     if missing > 0 {

@@ -6,12 +6,13 @@ pub(super) mod leave;
 mod login;
 mod passwords;
 mod prompt;
+pub(super) mod result;
 mod shards;
 mod sweep;
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, stderr, stdout},
+    io::{IsTerminal, stderr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -28,7 +29,7 @@ use self::{
 use super::{
     OutputFormat,
     places::{self, Places},
-    say, tell, warn,
+    tell, warn,
 };
 use crate::{
     display,
@@ -37,7 +38,7 @@ use crate::{
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
     journal::{Hold, Holder, InventoryKey, Journal},
-    report::{FleetReport, InventoryMark, json, table},
+    report::InventoryMark,
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
 };
@@ -117,7 +118,7 @@ fn wave(text: &str) -> Result<Portion, String> {
 }
 
 pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
-    let Some(file) = &args.inventory else {
+    let Some(file) = args.inventory.as_deref() else {
         return Err(Failure::new(Exit::Usage, "no inventory is given").hint("add `--inventory FILE`"));
     };
     let mut inventory = load(file)?;
@@ -129,7 +130,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let known = journal
         .key_of(&inventory)
         .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?;
-    let _hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
+    let hold = if args.dry_run { None } else { Some(hold(&journal, file, shard, &id)?) };
     let all: Vec<_> = inventory.hosts.iter().chain(&inventory.gates).cloned().collect();
     let claims = Claims::after(holders(&journal, known, &all)?);
     inventory.hosts = select(&args, shard, &inventory, (&journal, known))?;
@@ -147,7 +148,8 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         left
     });
     let (events, told) = Events::start(readers);
-    let run = prepare(&args, id, (&inventory, mark), reached, &planes, claims, events.clone())?;
+    let run = prepare(&args, id, (&inventory, mark), reached, &planes, claims, events.clone())
+        .inspect_err(|_| left.iter().for_each(Leavings::discard))?;
     events
         .send(Event::RunStarted {
             run: run.id.clone(),
@@ -167,20 +169,18 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let report = fleet::run(run, interrupts).await;
     // The last event is in the journal when its readers have ended.
     told.await.ok();
-    let unwritten = left.as_ref().map(|left| left.write(&report, &inventory));
+    let unwritten = left.as_ref().map(|left| left.write(&report, &inventory)).unwrap_or_default();
     if let Some(trouble) = journal.trouble() {
         warn(&trouble);
     }
     if !report.dry_run && !report.interrupted {
         sweep::strays(&journal, known, &planes).await;
     }
-    let logs = left.as_ref().map(Leavings::logs);
-    print(&report, args.output, look(file, args.places.state_dir(), logs.as_deref()));
-    unwritten.iter().flatten().for_each(warn);
-    if let Some(left) = left {
-        left.say_where(&report, args.quiet);
-    }
-    Ok(exit_of(&report))
+    // The next run need not wait until somebody has read this one's result.
+    drop(hold);
+    let exit = result::exit_of(&report);
+    result::tell(args, report, left, unwritten).await;
+    Ok(exit)
 }
 
 /// Asks the operator, their agents and AWS for all that the run needs; `all` are the hosts of the whole inventory.
@@ -362,41 +362,4 @@ async fn pass_on(events: Events, change: ActivationChange) {
         },
     };
     events.send(event).await;
-}
-
-fn print(report: &FleetReport, output: OutputFormat, look: table::Look<'_>) {
-    say(&match output {
-        OutputFormat::Json => json::render(report),
-        OutputFormat::Text => table::render(report, look),
-    });
-}
-
-/// How a table on stdout is to look.
-pub(super) fn look<'a>(
-    inventory: &'a Path,
-    state: Option<&'a Path>,
-    logs: Option<&'a Path>,
-) -> table::Look<'a> {
-    let terminal = stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
-    table::Look {
-        color: terminal && !no_color,
-        width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
-        every_host: false,
-        inventory,
-        state,
-        logs,
-    }
-}
-
-/// What a report means for the exit code.
-pub(super) fn exit_of(report: &FleetReport) -> Exit {
-    if report.interrupted {
-        Exit::Interrupted
-    } else if report.is_good() {
-        Exit::Good
-    } else {
-        Exit::SomeHosts
-    }
 }

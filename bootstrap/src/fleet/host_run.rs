@@ -133,7 +133,7 @@ impl<B: Backend> HostRun<B> {
         // What this run itself lost sight of may take as long as any command.
         let lost_sight = step == Step::Observe && self.progress.borrow().in_doubt.is_some();
         let patience = if lost_sight { limit } else { PATIENCE };
-        let probe = Facts::probe(self.spec.escalation, self.password(), limit, patience.min(limit * 9 / 10));
+        let probe = Facts::probe(self.spec.escalation, self.password(), limit, patience.min(limit * 3 / 4));
         let (events, name) = (self.run.events.clone(), self.spec.name.clone());
         let mut waiting = |line: &str| {
             if let Some(holder) = Facts::waits_for(line) {
@@ -143,7 +143,7 @@ impl<B: Backend> HostRun<B> {
         };
         let output = self.exec(host, &probe, step, &mut waiting).await?;
         Facts::parse(&output.stdout, Timestamp::now()).map_err(|error| {
-            let why = format!("the host's facts cannot be read: {error}");
+            let why = probe.censored(&format!("the host's facts cannot be read: {error}")).into_owned();
             let lines = output.stderr.lines().map(|line| probe.censored(line).into_owned()).collect();
             Outcome::Failed { step, why, lines, hint: error.hint() }.into()
         })

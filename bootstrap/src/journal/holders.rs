@@ -62,13 +62,13 @@ impl Journal {
         Ok(holders.into_values().collect())
     }
 
-    /// Each host's last end with a node of its own: one that is another host's ends in
+    /// Each host's last end with a node of its own, in each inventory: one that is another host's ends in
     /// the plan or the check. The oldest is first, whatever the clock said.
     fn last_nodes(&self) -> Result<Vec<Seen>, JournalError> {
         let sql = "SELECT h.name, h.environment, h.node, r.key, max(r.rowid) \
                    FROM hosts h JOIN runs r ON r.id = h.run WHERE h.node IS NOT NULL \
                    AND (h.outcome IN ('online', 'registered') OR (h.outcome = 'failed' AND h.step IN ('repair', 'tag'))) \
-                   GROUP BY h.name, h.environment \
+                   GROUP BY h.name, h.environment, r.key \
                    ORDER BY max(r.rowid)";
         self.select(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
     }

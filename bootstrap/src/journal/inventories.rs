@@ -10,10 +10,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf, absolute},
-    time::UNIX_EPOCH,
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::{Journal, JournalError};
 use crate::inventory::{Environment, Inventory};
@@ -24,9 +24,9 @@ pub struct InventoryKey(pub(super) i64);
 
 /// Where an inventory is.
 pub(super) struct Place {
-    /// Its path without links, and the one that it was given by, which an older journal knows.
+    /// Its path without links, and the one that it was given by: a link may lead to another file by the next run.
     paths: [PathBuf; 2],
-    /// The file itself: its device, inode, and, since inodes are used again, its birth, where the file system knows it.
+    /// The file itself: its device, inode, and, since inodes are used again, its birth; of no file system that forgets it.
     file: Option<String>,
 }
 
@@ -34,12 +34,19 @@ impl Place {
     fn of(inventory: &Path) -> Self {
         let given = absolute(inventory).unwrap_or_else(|_| inventory.to_owned());
         let real = fs::canonicalize(inventory).unwrap_or_else(|_| given.clone());
-        let file = fs::metadata(&real).ok().map(|file| {
-            let born = file.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
-            format!("{}:{}:{}", file.dev(), file.ino(), born.unwrap_or_default().as_nanos())
-        });
+        let file = fs::metadata(&real)
+            .ok()
+            .zip(born(&real))
+            .map(|(file, born)| format!("{}:{}:{born}", file.dev(), file.ino()));
         Self { paths: [real, given], file }
     }
+}
+
+/// When a file was made, which std does not know on every target.
+fn born(path: &Path) -> Option<String> {
+    let file = statx(CWD, path, AtFlags::empty(), StatxFlags::BTIME).ok()?;
+    let is_known = StatxFlags::from_bits_retain(file.stx_mask).contains(StatxFlags::BTIME);
+    is_known.then(|| format!("{}.{:09}", file.stx_btime.tv_sec, file.stx_btime.tv_nsec))
 }
 
 /// Hosts by their names, each with where it is registered.
@@ -83,10 +90,11 @@ fn know(connection: &mut Connection, place: &Place, members: &Members) -> rusqli
         transaction.execute("UPDATE runs SET key = ? WHERE key = ?", [id, *other])?;
         transaction.execute("DELETE FROM members WHERE inventory = ?", [*other])?;
     }
-    let [path, _] = &place.paths;
     let sql = "INSERT INTO places (inventory, path, file) VALUES (?, ?, ?) \
                ON CONFLICT DO UPDATE SET file = excluded.file";
-    transaction.execute(sql, params![id, path.to_string_lossy(), place.file])?;
+    for path in &place.paths {
+        transaction.execute(sql, params![id, path.to_string_lossy(), place.file])?;
+    }
     if !members.is_empty() {
         transaction.execute("DELETE FROM members WHERE inventory = ?", [id])?;
         let sql = "INSERT INTO members (inventory, host, site) VALUES (?, ?, ?)";

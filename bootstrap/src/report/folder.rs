@@ -25,6 +25,8 @@ const KEPT_RUNS: usize = 10;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// Where the reports of other runs are, if they are ours to sweep.
+    among: Option<PathBuf>,
     /// Of a run at work, so that no other run takes it for an old one; the kernel's, so gone with this process.
     _lock: Option<File>,
 }
@@ -41,18 +43,18 @@ impl Folder {
                 "another run is writing its report there",
             ));
         }
-        Ok(Self { path: std::path::absolute(path)?, _lock: lock.map(|(_, directory)| directory) })
+        let lock = lock.map(|(_, directory)| directory);
+        Ok(Self { path: std::path::absolute(path)?, among: None, _lock: lock })
     }
 
-    /// A new directory below `reports`, readable by its owner only. Of the older ones there, the newest are kept, and
-    /// those of runs at work, as this one is until it is dropped.
+    /// A new directory below `reports`, readable by its owner only. Once its documents are written, of the older ones
+    /// there the newest are kept, and those of runs at work, as this one is until it is dropped.
     pub fn of_run(reports: &Path, run: &RunId) -> io::Result<Self> {
         let path = reports.join(run.as_str());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         // Shared will do, and NFS gives nothing else for a directory. Where there are no locks, only age protects it.
         let lock = File::open(&path).ok().filter(|directory| directory.try_lock_shared().is_ok());
-        sweep(reports, run);
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, among: Some(reports.to_owned()), _lock: lock })
     }
 
     /// The directory of a run below `reports`, if it is there still.
@@ -60,7 +62,7 @@ impl Folder {
     pub fn kept(reports: &Path, run: &RunId) -> Option<Self> {
         let path = reports.join(run.as_str());
         let path = path.is_dir().then(|| std::path::absolute(&path).unwrap_or(path))?;
-        Some(Self { path, _lock: None })
+        Some(Self { path, among: None, _lock: None })
     }
 
     /// Where it is.
@@ -98,6 +100,13 @@ impl Folder {
         }
     }
 
+    /// Removes the directory of a run that did not come to its first host, unless the operator named it.
+    pub fn discard(&self) {
+        if self.among.is_some() {
+            fs::remove_dir_all(&self.path).ok();
+        }
+    }
+
     /// Writes the documents; returns what could not be written, one sentence each. Without `failed` there shall be no
     /// `failed.toml`, not even an older run's.
     #[must_use]
@@ -121,7 +130,14 @@ impl Folder {
                 troubles.push(format!("{} could not be written: {error}", path.display()));
             }
         }
+        self.sweep_others();
         troubles
+    }
+
+    fn sweep_others(&self) {
+        if let Some(reports) = &self.among {
+            sweep(reports, &self.path);
+        }
     }
 }
 
@@ -147,14 +163,13 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// Removes the oldest but for those of runs at work, whose names may well be old where the clock was set back; only what a
 /// run of ours may have made. One that stays is no harm.
-fn sweep(reports: &Path, own: &RunId) {
+fn sweep(reports: &Path, own: &Path) {
     let names = fs::read_dir(reports).into_iter().flatten().flatten();
     let mut runs: Vec<_> =
         names.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_run(name)).collect();
     // Their names begin with their times.
     runs.sort_unstable_by(|one, other| other.cmp(one));
-    for run in runs.iter().skip(KEPT_RUNS).filter(|run| *run != own.as_str()) {
-        let path = reports.join(run);
+    for path in runs.iter().skip(KEPT_RUNS).map(|run| reports.join(run)).filter(|path| path != own) {
         let directory = File::open(&path).map(|directory| (directory.try_lock(), directory));
         if !matches!(directory, Ok((Err(TryLockError::WouldBlock), _))) {
             fs::remove_dir_all(path).ok();
@@ -241,6 +256,7 @@ mod tests {
             let run = RunId::new(start + SignedDuration::from_hours(hour));
             let folder = Folder::of_run(room.path(), &run).unwrap();
             assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+            folder.sweep_others();
         }
         let left = names(room.path());
         assert_eq!(left.len(), 3 + KEPT_RUNS, "{left:?}");
@@ -255,15 +271,16 @@ mod tests {
         let at = |hour| RunId::new(start + SignedDuration::from_hours(hour));
         let others = Folder::of_run(room.path(), &at(0)).unwrap();
         for hour in 1..13 {
-            Folder::of_run(room.path(), &at(hour)).unwrap();
+            Folder::of_run(room.path(), &at(hour)).unwrap().sweep_others();
         }
         assert!(others.path().is_dir(), "its run is at work");
         let set_back = Folder::of_run(room.path(), &at(-24)).unwrap();
+        set_back.sweep_others();
         assert!(set_back.path().is_dir(), "older than all others by its name");
         drop(set_back);
         let path = others.path().to_owned();
         drop(others);
-        Folder::of_run(room.path(), &at(13)).unwrap();
+        Folder::of_run(room.path(), &at(13)).unwrap().sweep_others();
         assert!(!path.exists(), "its run has ended");
         assert_eq!(names(room.path()).len(), KEPT_RUNS);
     }

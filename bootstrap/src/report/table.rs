@@ -239,10 +239,12 @@ fn plan(text: &mut String, group: &[&HostReport], look: Look<'_>) {
     }
 }
 
-/// A sentence with `…` for each word that holds the name of the host.
+/// A sentence with `…` for each word that holds the name of the host, or that of its node.
 fn nameless(host: &HostReport, sentence: &str) -> String {
     let name = host.host.as_str();
-    let words = sentence.split(' ').map(|word| if word.contains(name) { "…" } else { word });
+    let is_own =
+        |word: &str| word.contains(name) || host.node.as_ref().is_some_and(|node| word.contains(node));
+    let words = sentence.split(' ').map(|word| if is_own(word) { "…" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -90,9 +90,10 @@ struct Attempt<'h> {
 
 impl Attempt<'_> {
     async fn all(&mut self, credentials: &Credentials<'_>) -> Result<bool, russh::Error> {
-        let has_keys = credentials.methods.contains(&Method::PublicKey) && !credentials.proofs.is_empty();
-        // Without a key, the question alone tells which methods there are.
-        if !has_keys {
+        let begins_with_keys =
+            credentials.methods.first() == Some(&Method::PublicKey) && !credentials.proofs.is_empty();
+        // Without a key to show, the question alone tells which methods there are.
+        if !begins_with_keys {
             let answer = self.handle.authenticate_none(self.user).await?;
             if self.is_in(&answer)? {
                 return Ok(true);
@@ -275,6 +276,8 @@ impl Attempt<'_> {
                     vec![password.expose_secret().to_owned()]
                 }
                 _ => {
+                    // Whatever is refused now need not be the password.
+                    answered = false;
                     self.note_unanswered(&prompts);
                     vec![String::new(); prompts.len()]
                 }

@@ -79,7 +79,7 @@ fn the_documents_are_written_before_anything_is_printed_on_a_terminal_that_hangs
     let home = Home::new();
     nobody_home(&home);
     let ((stdout, _out), (stderr, _err)) = (hung(), hung());
-    let arguments = ["--inventory", "hosts.toml", "--report", "out"];
+    let arguments = ["--inventory", "hosts.toml", "--report", "out", "--quiet"];
     let mut run = home.command(&arguments).stdout(stdout).stderr(stderr).spawn().unwrap();
     for name in DOCUMENTS {
         wait_until(&format!("{name} is there"), || home.path().join("out").join(name).is_file());

@@ -59,11 +59,14 @@ impl Leavings {
         self.folder.logs()
     }
 
-    /// Says where the documents are; `quiet` only where some host is not good.
-    pub(super) fn say_where(&self, report: &FleetReport, quiet: bool) {
-        if !quiet || !report.is_good() {
-            say_where(&self.folder, report);
-        }
+    /// The directory.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Of a run that could not start after all.
+    pub(super) fn discard(&self) {
+        self.folder.discard();
     }
 }
 
@@ -93,13 +96,14 @@ pub(in crate::cli) fn write(
     troubles
 }
 
-/// Says where the documents are, those that are there.
-pub(in crate::cli) fn say_where(folder: &Folder, report: &FleetReport) {
+/// Says where the documents are, those that are there; `state` is the directory of the state, where it is not the usual one.
+pub(in crate::cli) fn say_where(folder: &Folder, report: &FleetReport, state: Option<&Path>) {
     let there = |path: PathBuf| Some(path).filter(|path| path.exists());
     if let Some(page) = there(folder.page()) {
         tell(format_args!("report: {}", page.display()));
     }
     if let Some(failed) = there(folder.failed()).filter(|_| !report.is_good()) {
-        tell(format_args!("run the rest again: bootstrap --inventory {}", typed(&failed)));
+        let state = state.map(|state| format!(" --state-dir {}", typed(state))).unwrap_or_default();
+        tell(format_args!("run the rest again: bootstrap --inventory {}{state}", typed(&failed)));
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Registered<M> {
 /// Which ping proves that the agent is alive.
 #[derive(Clone, Copy)]
 pub(super) enum Proof {
-    /// Nothing was done on the host: any ping within the heartbeat does.
+    /// The agent was not restarted: any ping within the heartbeat does.
     AnyPing,
     /// The agent was (re)started: one that is newer than the last one SSM knew before; any, if it knew none.
     NewerThan(Option<Timestamp>),
@@ -78,11 +78,13 @@ impl<B: Backend> HostRun<B> {
             _ => None,
         };
         let last_ping = before.as_ref().and_then(|record| record.last_ping);
+        // A restart makes older pings worthless; what is only tidied up leaves the agent as it was.
+        let restarts = decision.actions.iter().any(|action| matches!(action, Action::Start(_)));
         Ok(Prepared::Registered(Box::new(Registered {
             host,
             agent: decision.agent,
             node: registration.node,
-            proof: if on_host { Proof::NewerThan(last_ping) } else { Proof::AnyPing },
+            proof: if restarts { Proof::NewerThan(last_ping) } else { Proof::AnyPing },
             before,
             tag: decision.actions.into_iter().find(|action| matches!(action, Action::Tag(_))),
         })))
@@ -245,7 +247,9 @@ impl<B: Backend> HostRun<B> {
         let Some(registration) = facts.standing_registration() else { return Ok(()) };
         let standing = Standing::Fresh(registration.node.clone());
         let refused = |refusal: plan::Refusal| Self::failed(Step::Check, refusal.to_string(), refusal.hint());
-        let left = plan::plan(facts, &self.spec, &decision.file, &standing).map_err(refused)?;
+        let mut left = plan::plan(facts, &self.spec, &decision.file, &standing).map_err(refused)?;
+        // What another run has sent meanwhile is no gap of this one.
+        left.retain(|action| !matches!(action, Action::Tidy(_)));
         if left.is_empty() {
             return Ok(());
         }

@@ -41,6 +41,28 @@ async fn a_second_run_is_one_exec_without_a_change_or_an_activation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_has_sent_is_removed_and_the_agent_goes_on() {
+    let world = enrolled().await;
+    world.machine("web-1").state().staged.push("amazon-ssm-agent.deb".to_owned());
+    let begun = tokio::time::Instant::now();
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+    assert_eq!(report.hosts[0].actions.len(), 1, "{:?}", report.hosts[0].actions);
+    let machine = world.machine("web-1").state();
+    assert_eq!(machine.execs, ["probe", "apply", "probe"]);
+    assert!(machine.staged.is_empty());
+    assert!(begun.elapsed() < Duration::from_mins(1), "no new ping is waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_run_sends_meanwhile_is_no_gap_of_this_one() {
+    let world = World::new(["web-1"]);
+    let _ = world.machine("web-1").clone().with_fault(Fault::SentMeanwhile("another.deb"));
+    let report = world.run().await;
+    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_node_gets_its_name_its_environment_and_the_inventorys_tags() {
     let mut world = World::new(["web-1"]);
     world.edit = |host| {

@@ -38,6 +38,8 @@ pub(super) enum Fault {
     HeldBy(&'static str),
     /// While the package is sent another run registers the host as this node.
     RegisteredMeanwhile(ManagedNodeId),
+    /// While the agent is started another run ends its upload of this file.
+    SentMeanwhile(&'static str),
     /// When the command has done its work, this is what goes wrong next.
     Then(&'static str, Vec<Fault>),
 }
@@ -253,6 +255,12 @@ impl Machine {
                     let mut state = self.state();
                     (state.node, state.region) = (Some(node), "eu-central-1".to_owned());
                 }
+            }
+            if step == "start"
+                && let Some(Fault::SentMeanwhile(file)) =
+                    self.fault(|fault| matches!(fault, Fault::SentMeanwhile(_)))
+            {
+                self.state().staged.push(file.to_owned());
             }
             let named = |fault: &Fault| match fault {
                 Fault::StepFails(name, _) | Fault::DoesNotStick(name) => *name == step,

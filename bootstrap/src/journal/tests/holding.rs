@@ -66,6 +66,15 @@ fn a_host_of_the_inventory_keeps_its_last_node_from_all_others_of_it() {
 }
 
 #[test]
+fn fleets_that_use_the_same_names_say_nothing_of_each_other() {
+    let (_directory, _path, journal) = fresh();
+    let elsewhere = "/etc/elsewhere/hosts.toml";
+    run(&journal, 1, FLEET, &[online("a", N)]);
+    run(&journal, 2, elsewhere, &[online("a", M)]);
+    assert!(holders(&journal, FLEET, &["a", "b"]).contains(&held("a", N, &["a", "b"])));
+}
+
+#[test]
 fn a_host_that_is_not_in_the_inventory_any_more_may_have_a_new_name_there() {
     let (_directory, _path, journal) = fresh();
     run(&journal, 1, FLEET, &[online("old", N)]);

@@ -55,6 +55,18 @@ fn an_inventory_is_the_same_by_any_path_and_however_it_is_saved() {
 }
 
 #[test]
+fn an_inventory_is_the_same_behind_a_link_that_moves() {
+    let desk = Desk::new();
+    let deploy = |release: &str| {
+        fs::write(desk.path(release), "").unwrap();
+        symlink(release, desk.path("next")).unwrap();
+        fs::rename(desk.path("next"), desk.path("hosts.toml")).unwrap();
+        desk.key("hosts.toml", &["web-1"])
+    };
+    assert_eq!(deploy("release-1.toml"), deploy("release-2.toml"));
+}
+
+#[test]
 fn another_fleet_in_the_same_place_is_another_inventory_and_the_first_one_may_come_back() {
     let desk = Desk::new();
     desk.save("hosts.toml");

@@ -256,7 +256,7 @@ async fn sweep<C: ControlPlane>(
     results
 }
 
-/// Deletes activations of this run whose id was never told, found by their tag; their codes are lost. The error is of the
+/// Deletes activations of this run and environment whose id was never told, found by their tags; their codes are lost. The error is of the
 /// look for them.
 async fn remove_lost<C: ControlPlane>(
     pool: &Pool<C>,
@@ -266,7 +266,12 @@ async fn remove_lost<C: ControlPlane>(
     let keep = |run: &RunId| *run != pool.run;
     let found = tokio::time::timeout(DELETION_WITHIN, leftovers(pool.control_plane.as_ref(), &keep)).await;
     let found = found.unwrap_or_else(|_| Err(SsmError::no_answer("DescribeActivations", DELETION_WITHIN)))?;
-    let lost = found.into_iter().filter(|leftover| !known.contains(&leftover.record.id)).collect();
+    // Other environments of this run may have theirs in the same account, and at work.
+    let own = pool.environment.name.as_str();
+    let is_lost = |leftover: &Leftover| {
+        leftover.environment.as_deref().is_none_or(|of| of == own) && !known.contains(&leftover.record.id)
+    };
+    let lost = found.into_iter().filter(is_lost).collect();
     let mut results = Vec::new();
     for Collected { leftover, outcome } in collect(pool.control_plane.as_ref(), lost).await {
         listener.tell(change_of(&leftover.record.id, &outcome)).await;

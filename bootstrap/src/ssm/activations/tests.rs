@@ -247,6 +247,25 @@ async fn an_activation_whose_answer_was_lost_is_deleted_before_another_one_is_cr
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_lost_in_one_environment_costs_no_other_its_activation() {
+    let fake = FakeControlPlane::new();
+    let pools = ["dev", "prod"].map(|name| ActivationPool {
+        environment: Arc::new(environment(name)),
+        control_plane: Arc::new(fake.clone()),
+        hosts: 1,
+        tags: Tags::new(),
+        patience: Duration::from_mins(30),
+    });
+    let [dev, prod] = pools.each_ref().map(|pool| pool.environment.name.clone());
+    let activations = Activations::new(&RunId::from_text("run-1"), pools, |_| std::future::ready(()));
+    let handed_out = activations.acquire(&prod).await.unwrap();
+    fake.lose_creation(FakeControlPlane::error("CreateActivation", "", FailureKind::Unanswered));
+    let found_again = activations.acquire(&dev).await.unwrap();
+    let live: BTreeSet<_> = fake.live_activations().into_iter().map(|record| record.id).collect();
+    assert_eq!(live, BTreeSet::from([handed_out.id, found_again.id]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_other_activation_is_created_while_the_lost_one_cannot_be_looked_for() {
     let run = Run::over(1);
     run.fake.lose_creation(FakeControlPlane::error("CreateActivation", "", FailureKind::Unanswered));
