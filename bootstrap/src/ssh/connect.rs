@@ -146,7 +146,8 @@ impl SshConnector {
         let ledger = Arc::new(Ledger::default());
         let client = Client::new(login, &self.known_hosts, &ledger);
         let config = Arc::new(config(login, wanted.clone(), self.limits.clone()));
-        let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said, patience);
+        let carrier = way.as_ref().map(|way| way.pulse());
+        let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said, patience, carrier);
         let shaking = async {
             match connect_stream(config, stream, client).await {
                 Ok(handle) => Ok(handle),

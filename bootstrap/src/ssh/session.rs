@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     client::{Client, Ledger},
     error::Peer,
-    socket::Lifeline,
+    socket::{Lifeline, Pulse},
     spare::Spare,
     way::Way,
 };
@@ -43,7 +43,7 @@ pub struct SshHost {
 pub(super) struct Connection {
     handle: Handle<Client>,
     ledger: Arc<Ledger>,
-    _lifeline: Lifeline,
+    lifeline: Lifeline,
     /// What it goes through lives as long as it does.
     way: Option<Arc<Connection>>,
 }
@@ -56,12 +56,17 @@ impl Connection {
         lifeline: Lifeline,
         way: Option<Arc<Connection>>,
     ) -> Self {
-        Self { handle, ledger, _lifeline: lifeline, way }
+        Self { handle, ledger, lifeline, way }
     }
 
     /// Whether it is over.
     pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
+    }
+
+    /// When it last sent something.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.lifeline.pulse)
     }
 
     /// Why it is over, in words.

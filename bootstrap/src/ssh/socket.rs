@@ -5,7 +5,11 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,7 +19,7 @@ use tokio::{
     net::{TcpStream, lookup_host},
     sync::oneshot,
     task::JoinSet,
-    time::{Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep, timeout},
 };
 
 use super::{
@@ -158,25 +162,60 @@ pub(super) struct Severable {
     patience: Option<Duration>,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    pulse: Arc<Pulse>,
 }
 
 /// Keeps a [`Severable`] alive.
 #[derive(Debug)]
-pub(super) struct Lifeline(#[expect(dead_code, reason = "it acts by being dropped")] oneshot::Sender<()>);
+pub(super) struct Lifeline {
+    /// That of the stream.
+    pub(super) pulse: Arc<Pulse>,
+    /// It acts by being dropped.
+    _sender: oneshot::Sender<()>,
+}
+
+/// When a connection last took something to be sent, or the jump host that carries it did: who only waits until a jump host
+/// has sent what it took from others, over a slow line, is not stuck.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    begin: Instant,
+    /// Milliseconds since then.
+    last: AtomicU64,
+    carrier: Option<Arc<Pulse>>,
+}
+
+impl Pulse {
+    fn new(carrier: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self { begin: Instant::now(), last: AtomicU64::new(0), carrier })
+    }
+
+    fn beat(&self) {
+        let now = self.begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.last.store(now, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        let own = self.begin + Duration::from_millis(self.last.load(Ordering::Relaxed));
+        self.carrier.as_ref().map_or(own, |carrier| own.max(carrier.last()))
+    }
+}
 
 impl Severable {
-    /// Ties a stream to a lifeline; `said` comes before what it has to say still, `hello` is not sent again, and a write
-    /// waits for `patience` at most.
+    /// Ties a stream to a lifeline; `said` comes before what it has to say still, `hello` is not sent again. A write waits for
+    /// `patience` at most, from when its carrier last sent anything.
     pub(super) fn new(
         stream: Box<dyn Wire>,
         hello: &'static [u8],
         said: Vec<u8>,
         patience: Option<Duration>,
+        carrier: Option<Arc<Pulse>>,
     ) -> (Self, Lifeline) {
         let (sender, receiver) = oneshot::channel();
         let stream = BufReader::with_capacity(READ_AHEAD, stream);
-        let (said, lifeline) = (io::Cursor::new(said), Some(receiver));
-        (Self { stream, said, hello, lifeline, patience, stalled: None }, Lifeline(sender))
+        let (said, lifeline, pulse) = (io::Cursor::new(said), Some(receiver), Pulse::new(carrier));
+        let stream =
+            Self { stream, said, hello, lifeline, patience, stalled: None, pulse: Arc::clone(&pulse) };
+        (stream, Lifeline { pulse, _sender: sender })
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -195,7 +234,14 @@ impl Severable {
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(patience) = self.patience else { return Poll::Pending };
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        loop {
+            ready!(stalled.as_mut().poll(context));
+            let until = self.pulse.last() + patience;
+            if until <= Instant::now() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            stalled.as_mut().reset(until);
+        }
     }
 }
 
@@ -237,6 +283,7 @@ impl AsyncWrite for Severable {
             Poll::Pending => self.wait(context),
             written @ Poll::Ready(_) => {
                 self.stalled = None;
+                self.pulse.beat();
                 written
             }
         }
@@ -273,7 +320,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_gets_on_waits_for_ever_and_one_that_does_not_is_given_up() {
         let (near, mut far) = tokio::io::duplex(16);
-        let (mut stream, lifeline) = Severable::new(Box::new(near), b"", Vec::new(), Some(PATIENCE));
+        let (mut stream, lifeline) = Severable::new(Box::new(near), b"", Vec::new(), Some(PATIENCE), None);
         let reading = tokio::spawn(async move {
             for _ in 0..10 {
                 sleep(PATIENCE * 9 / 10).await;
@@ -288,5 +335,24 @@ mod tests {
         far.read_exact(&mut [0; 16]).await.unwrap();
         drop(lifeline);
         assert_eq!(stream.write(b"late").await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_write_waits_as_long_as_its_jump_host_still_sends_what_others_wrote() {
+        let ((near, _far), (jump_near, mut jump_far)) = (tokio::io::duplex(16), tokio::io::duplex(16));
+        let (mut jump, jump_line) = Severable::new(Box::new(jump_near), b"", Vec::new(), None, None);
+        let carrier = Some(Arc::clone(&jump_line.pulse));
+        let (mut stream, _line) = Severable::new(Box::new(near), b"", Vec::new(), Some(PATIENCE), carrier);
+        let sending = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(PATIENCE * 9 / 10).await;
+                jump.write_all(&[7; 16]).await.unwrap();
+                jump_far.read_exact(&mut [0; 16]).await.unwrap();
+            }
+            jump
+        });
+        let begin = Instant::now();
+        let error = stream.write_all(&[7; 17]).await.unwrap_err();
+        assert_eq!((error.kind(), begin.elapsed().as_secs()), (io::ErrorKind::TimedOut, 600));
+        sending.await.unwrap();
     }
 }
