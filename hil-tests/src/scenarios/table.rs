@@ -47,6 +47,14 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .on(On::Each)
     .ends(Ending::Unfinished),
+    // The longest: begun last, all other workers would wait for it.
+    scenario(
+        "power-cut-in-each-action",
+        "the power goes in each action of the plan, and the next run converges",
+        run!(power::in_each_action),
+    )
+    .needs(&[Ability::PowerCut])
+    .on(On::Formats),
     scenario(
         "agent-stopped",
         "an agent that was stopped and disabled runs again, without a new registration",
@@ -263,13 +271,6 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .needs(&[Ability::PowerCut])
     .on(On::Each),
-    scenario(
-        "power-cut-in-each-action",
-        "the power goes in each action of the plan, and the next run converges",
-        run!(power::in_each_action),
-    )
-    .needs(&[Ability::PowerCut])
-    .on(On::Formats),
 ];
 
 #[cfg(test)]
