@@ -2,13 +2,18 @@
 # whoever changes the host looks again.
 # shellcheck shell=sh
 premise() {
-    {
-        for place in Vault Vault.bootstrap-saved; do
-            sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' /var/lib/amazon/ssm/$place/Store/RegistrationKey
-            echo
-        done
-        TZ=UTC0 ls -ln /usr/bin/amazon-ssm-agent /snap/amazon-ssm-agent/current
-        cat /etc/amazon/ssm/amazon-ssm-agent.json
-        cat /etc/systemd/system/*amazon-ssm-agent*.d/bootstrap-proxy.conf /etc/init/amazon-ssm-agent.override
-    } 2>/dev/null | cksum | tr ' ' -
+    # As few processes as can be: on a small board each costs milliseconds.
+    sum=$(
+        {
+            for place in Vault Vault.bootstrap-saved; do
+                key=/var/lib/amazon/ssm/$place/Store/RegistrationKey
+                [ ! -f $key ] || sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' $key
+                echo
+            done
+            TZ=UTC0 ls -ln /usr/bin/amazon-ssm-agent /snap/amazon-ssm-agent/current
+            cat /etc/amazon/ssm/amazon-ssm-agent.json \
+                /etc/systemd/system/*amazon-ssm-agent*.d/bootstrap-proxy.conf /etc/init/amazon-ssm-agent.override
+        } 2>/dev/null | cksum
+    )
+    [ -z "$sum" ] || echo "${sum%% *}-${sum#* }"
 }

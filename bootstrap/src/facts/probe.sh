@@ -114,6 +114,7 @@ facts() {
     case $(dpkg-query -W -f '${Status}' amazon-ssm-agent 2>/dev/null) in hold\ *) hold=dpkg ;; esac
     for lock in dnf:/etc/dnf/plugins/versionlock.list dnf:/etc/dnf/versionlock.toml zypper:/etc/zypp/locks \
         yum:/etc/yum/pluginconf.d/versionlock.list; do
+        [ -f "${lock#*:}" ] || continue
         ! grep -qs '^[^#]*amazon-ssm-agent' "${lock#*:}" || hold=${lock%%:*}
     done
     say package.hold "$hold"
