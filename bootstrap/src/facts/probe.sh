@@ -94,9 +94,14 @@ facts() {
     # After 2038 the programs of a 32-bit userland can't tell the time; its kernel can.
     say clock "$(date +%s 2>/dev/null || awk '$1 == "btime" { at += $2 } FILENAME == "/proc/uptime" { at += $1 } END { printf "%.0f", at }' /proc/stat /proc/uptime)"
 
+    # What is on hold is not to be changed. Neither dpkg -i nor rpm asks for that.
+    hold=
     if command -v dpkg >/dev/null 2>&1; then
         say dpkg.arch "$(dpkg --print-architecture)"
-        say dpkg.agent "$(dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)"
+        # Once: each call reads all of dpkg's database.
+        agent=$(dpkg-query -W -f '${db:Status-Want} ${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)
+        case $agent in hold\ *) hold=dpkg ;; esac
+        say dpkg.agent "${agent#* }"
     fi
     # A kill or a power cut leaves packages between two states, and dpkg's notes of it unread.
     states='(unpacked|half-configured|half-installed|triggers-awaited|triggers-pending)'
@@ -109,9 +114,6 @@ facts() {
         say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
         rpm -q --qf '%{VERSION}\n' amazon-ssm-agent 2>/dev/null | quote rpm.agent
     fi
-    # What is on hold is not to be changed. Neither dpkg -i nor rpm asks for that.
-    hold=
-    case $(dpkg-query -W -f '${Status}' amazon-ssm-agent 2>/dev/null) in hold\ *) hold=dpkg ;; esac
     for lock in dnf:/etc/dnf/plugins/versionlock.list dnf:/etc/dnf/versionlock.toml zypper:/etc/zypp/locks \
         yum:/etc/yum/pluginconf.d/versionlock.list; do
         [ -f "${lock#*:}" ] || continue

@@ -68,12 +68,12 @@ fn a_hold_of_dpkg_and_a_version_lock_of_dnf_are_told() {
     let root = root.path();
     let hold = || Facts::parse(&probe_in(root), Timestamp::now()).unwrap().package_hold;
     let status = |words: &str| {
-        let text = format!("#!/bin/sh\ncase $* in *'{{Status}}'*) printf %s '{words}' ;; esac\n");
+        let text = format!("#!/bin/sh\ncase $* in *Status-Want*) printf %s '{words}' ;; esac\n");
         program(root, "dpkg-query", &text);
     };
-    status("install ok installed");
+    status("install installed 3.3.987.0-1");
     assert_eq!(hold(), None);
-    status("hold ok installed");
+    status("hold installed 3.3.987.0-1");
     assert_eq!(hold(), Some(PackageTool::Dpkg));
     status("");
     let list = "etc/dnf/plugins/versionlock.list";
