@@ -6,6 +6,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH:/snap/bin
 LC_ALL=C
 export PATH LC_ALL
 
+me=$(id -u)
 ssm=/var/lib/amazon/ssm
 snap=/snap/amazon-ssm-agent/current
 unit=$2
@@ -26,7 +27,7 @@ as_root() {
 
 # What the login shell's start-up files printed may have had no end.
 echo
-if [ "$(id -u)" = 0 ]; then
+if [ "$me" = 0 ]; then
     echo root=yes
 elif [ "$1" = none ]; then
     echo root=no
@@ -61,7 +62,7 @@ fi
 
 # What another run is still at work on, or this one before it lost its connection, would be planned again.
 for lock in /run/bootstrap.lock /var/run/bootstrap.lock; do
-    if [ "$(id -u)" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
+    if [ "$me" = 0 ] && [ -e $lock ] && command -v flock >/dev/null 2>&1; then
         flock -s -n $lock true || {
             printf 'held.now=%s\n' "$(head -n 1 $lock)"
             left=$5
@@ -82,15 +83,21 @@ say() { printf '%s=%s\n' "$1" "$2"; }
 # A last line without a line end would swallow the next fact.
 show() { [ -r "$2" ] && sed "s/^/$1|/" "$2" && echo; }
 quote() { sed "s/^/$1|/" && echo; }
-# A value of a flat JSON file, without showing the file: the vault's holds a private key.
-json_value() { sed -n "s/.*\"$2\" *: *\"\([^\"]*\)\".*/\1/p" "$1" 2>/dev/null | head -n 1; }
-free_kib() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
+# Two values of a flat JSON file, each as a fact, without showing the file: the vault's holds a private key. It may have no
+# line end either.
+json_values() { # FILE KEY FACT KEY FACT
+    [ -f "$1" ] || return 0
+    sed -n "h; s/.*\"$2\" *: *\"\([^\"]*\)\".*/$3=\1/p; g; s/.*\"$4\" *: *\"\([^\"]*\)\".*/$5=\1/p" "$1"
+    echo
+}
 
 facts() {
     say kernel.machine "$(uname -m)"
     say userland.bits "$(getconf LONG_BIT 2>/dev/null)"
     if [ -r /etc/os-release ]; then show os /etc/os-release; else show os /usr/lib/os-release; fi
-    [ -r /etc/machine-id ] && say machine-id "$(cat /etc/machine-id)"
+    id=
+    [ ! -r /etc/machine-id ] || IFS= read -r id </etc/machine-id
+    say machine-id "$id"
     # After 2038 the programs of a 32-bit userland can't tell the time; its kernel can.
     say clock "$(date +%s 2>/dev/null || awk '$1 == "btime" { at += $2 } FILENAME == "/proc/uptime" { at += $1 } END { printf "%.0f", at }' /proc/stat /proc/uptime)"
 
@@ -107,8 +114,10 @@ facts() {
     states='(unpacked|half-configured|half-installed|triggers-awaited|triggers-pending)'
     if grep -qE "^Status: [a-z]+ [a-z]+ $states\$" /var/lib/dpkg/status 2>/dev/null; then
         dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep -E "^$states " | cut -d ' ' -f 2 | quote unfinished
-    elif ls /var/lib/dpkg/updates/[0-9]* >/dev/null 2>&1; then
-        echo 'unfinished|what dpkg was at'
+    else
+        for note in /var/lib/dpkg/updates/[0-9]*; do
+            [ ! -e "$note" ] || { echo 'unfinished|what dpkg was at' && break; }
+        done
     fi
     if command -v rpm >/dev/null 2>&1; then
         say rpm.arch "$(rpm --eval '%{_arch}' 2>/dev/null)"
@@ -142,7 +151,11 @@ facts() {
         command -v $tool >/dev/null 2>&1 && say tool $tool
     done
     # A snap that is disabled has no `current`, but its file.
-    if [ -e $snap ] || ls /var/lib/snapd/snaps/amazon-ssm-agent_*.snap >/dev/null 2>&1; then
+    snapped=
+    for file in $snap /var/lib/snapd/snaps/amazon-ssm-agent_*.snap; do
+        [ ! -e "$file" ] || snapped=yes
+    done
+    if [ -n "$snapped" ]; then
         say snap yes
         unit=$3
         command -v snap >/dev/null 2>&1 && snap list amazon-ssm-agent 2>/dev/null | quote snap.list
@@ -167,8 +180,7 @@ facts() {
         say service none
     fi
 
-    say free.state "$(free_kib /var/lib)"
-    say free.system "$(free_kib /usr)"
+    df -Pk /var/lib /usr 2>/dev/null | awk 'NR == 2 { print "free.state=" $4 } NR == 3 { print "free.system=" $4 }'
     for staged in /var/lib/bootstrap/*; do
         [ -f "$staged" ] && say staged "${staged##*/}"
     done
@@ -179,18 +191,17 @@ facts() {
         { [ -d "/proc/${writer##*.}" ] && [ -z "$(find "$staged" -mmin +60 2>/dev/null)" ]; } || say staged "${staged##*/}"
     done
 
-    if [ "$(id -u)" = 0 ]; then
+    if [ "$me" = 0 ]; then
         say premise "$(premise)"
-        say vault.instance "$(json_value $ssm/Vault/Store/RegistrationKey instanceID)"
-        say vault.region "$(json_value $ssm/Vault/Store/RegistrationKey region)"
+        json_values $ssm/Vault/Store/RegistrationKey instanceID vault.instance region vault.region
         # Its agent had credentials for this node, until then.
-        say credentials.instance "$(json_value $ssm/runtimeconfig/identity_config.json InstanceId)"
-        say credentials.expire "$(json_value $ssm/runtimeconfig/identity_config.json CredentialsExpiresAt)"
+        json_values $ssm/runtimeconfig/identity_config.json \
+            InstanceId credentials.instance CredentialsExpiresAt credentials.expire
         # The part is a copy that was cut off; it holds a private key too.
         if [ -d $ssm/Vault.bootstrap-saved ] || [ -d $ssm/Vault.bootstrap-saved.part ]; then
             say vault.saved yes
-            say vault.saved.instance "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey instanceID)"
-            say vault.saved.region "$(json_value $ssm/Vault.bootstrap-saved/Store/RegistrationKey region)"
+            json_values $ssm/Vault.bootstrap-saved/Store/RegistrationKey \
+                instanceID vault.saved.instance region vault.saved.region
         fi
         if [ -e /etc/amazon/ssm/amazon-ssm-agent.json ]; then
             say config yes

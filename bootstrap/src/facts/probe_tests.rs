@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use targets::PackageTool;
 
-use super::{Facts, PROBE};
+use super::{Facts, PROBE, Registration, SavedVault};
 
 /// What the probe says of a host whose files lie in `root`, with programs of its own before ours.
 fn probe_in(root: &Path) -> String {
@@ -22,12 +22,15 @@ fn probe_in(root: &Path) -> String {
         "/run/systemd/system",
         "/run/bootstrap.lock",
         "/var/lib/bootstrap",
+        "/var/lib/amazon/ssm",
         "/etc/dnf",
+        "/etc/machine-id",
     ] {
         script = script.replace(path, &format!("{root}{path}"));
     }
     let directories = "for directory in /etc /run /usr/local/lib /usr/lib /lib;";
-    assert!(script.contains(directories));
+    assert!(script.contains(directories) && script.contains("me=$(id -u)"));
+    script = script.replace("me=$(id -u)", "me=0");
     script = script.replace(directories, &format!("for directory in {root}/etc {root}/lib;"));
     let program = format!("set -- none agent.service snap.agent.service agent 0\n{script}");
     let output = Process::new("sh").args(["-c", &program]).output().unwrap();
@@ -109,4 +112,27 @@ fn parts_of_packages_that_nobody_writes_any_more_are_told() {
     written(root.path(), "var/lib/bootstrap/agent.deb", "");
     let staged = Facts::parse(&probe_in(root.path()), Timestamp::now()).unwrap().staged;
     assert_eq!(staged, ["agent.deb".to_owned(), dead]);
+}
+
+#[test]
+fn files_without_a_line_end_say_what_they_hold_and_what_follows_is_a_fact_of_its_own() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    written(root, "etc/machine-id", "0123456789abcdef0123456789abcdef");
+    let (node, key) = ("mi-0123456789abcdef0", "PRIVATE KEY");
+    let vault = format!(r#"{{"instanceID":"{node}","region":"eu-west-1","privateKey":"{key}"}}"#);
+    written(root, "var/lib/amazon/ssm/Vault/Store/RegistrationKey", &vault);
+    let pretty = vault.replace(',', ",\n ").replace(':', " : ");
+    written(root, "var/lib/amazon/ssm/Vault.bootstrap-saved/Store/RegistrationKey", &pretty);
+    let credentials = format!(r#"{{"InstanceId":"{node}","CredentialsExpiresAt":"2999-01-01T00:00:00Z"}}"#);
+    written(root, "var/lib/amazon/ssm/runtimeconfig/identity_config.json", &credentials);
+    let said = probe_in(root);
+    assert!(!said.contains(key), "{said}");
+    let facts = Facts::parse(&said, Timestamp::now()).unwrap();
+    let registration = Registration { node: node.parse().unwrap(), region: "eu-west-1".to_owned() };
+    assert_eq!(facts.registration.as_ref(), Some(&registration));
+    assert_eq!(facts.saved_vault, SavedVault::Left(Some(registration)));
+    assert_eq!(facts.credentials_of, Some(node.parse().unwrap()));
+    assert_eq!(facts.machine_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+    assert!(facts.free.state_kib.is_some() && facts.free.system_kib.is_some());
 }

@@ -5,19 +5,23 @@ use super::limits::SIGNATURE_BYTES;
 use super::metadata::AgentMetadata;
 use super::source::is_package;
 use bytes::Bytes;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use targets::s3::{self, Channel};
 use targets::{AgentVersion, Arch, PackageFormat};
-use tokio::io::AsyncReadExt;
+use tokio::task::spawn_blocking;
 
 /// Reads a file of at most `max_bytes`.
 pub(super) async fn read(path: &Path, max_bytes: u64) -> Result<Bytes, PackageError> {
     let io = |source| PackageError::Io { what: "read", path: path.to_owned(), source };
-    let file = tokio::fs::File::open(path).await.map_err(io)?;
-    let mut content = Vec::new();
     // One more than the limit, to see that there is more; the file may grow while it is read.
-    file.take(max_bytes.saturating_add(1)).read_to_end(&mut content).await.map_err(io)?;
+    let (file, most) = (path.to_owned(), max_bytes.saturating_add(1));
+    let reading = spawn_blocking(move || {
+        let mut content = Vec::new();
+        std::fs::File::open(file)?.take(most).read_to_end(&mut content)?;
+        Ok(content)
+    });
+    let content = reading.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(io)?;
     if content.len() as u64 > max_bytes {
         return Err(PackageError::TooLarge { file: path.display().to_string(), limit: max_bytes });
     }
@@ -83,9 +87,7 @@ pub(super) async fn find(
 async fn metadata(path: &Path, file: String, max_bytes: u64) -> Result<AgentMetadata, PackageError> {
     let content = read(path, max_bytes).await?;
     let interrupted = PackageError::Interrupted { file: file.clone() };
-    tokio::task::spawn_blocking(move || AgentMetadata::read(&file, &content))
-        .await
-        .unwrap_or(Err(interrupted))
+    spawn_blocking(move || AgentMetadata::read(&file, &content)).await.unwrap_or(Err(interrupted))
 }
 
 async fn packages_in(directory: &Path) -> Result<Vec<PathBuf>, PackageError> {

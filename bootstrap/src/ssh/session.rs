@@ -6,12 +6,16 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use russh::{
     Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Error,
     client::{Handle, Msg},
 };
 use secrecy::ExposeSecret;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::yield_now,
+    time::{sleep, timeout},
+};
 
 use super::{
     client::{Client, Ledger},
@@ -27,6 +31,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// After a channel was refused, before it is asked for again.
 const REFUSED_PAUSES: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1)];
+/// How much of a script is sent at a time, in bytes. russh has a buffer as large as the most that it ever sent at once, for as
+/// long as the connection lives.
+const PIECE: usize = 4096;
 /// `SSH_EXTENDED_DATA_STDERR`, RFC 4254 5.2.
 const STDERR: u32 = 1;
 
@@ -275,8 +282,12 @@ async fn converse(
 }
 
 async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result<(), Error> {
-    let text = command.text();
-    writer.data_bytes(text.expose_secret().as_bytes().to_vec()).await?;
+    let mut text = Bytes::from(command.text().expose_secret().as_bytes().to_vec());
+    while !text.is_empty() {
+        writer.data_bytes(text.split_to(PIECE.min(text.len()))).await?;
+        // The connection's own task sends it before the next is there.
+        yield_now().await;
+    }
     if let Some(payload) = command.payload() {
         // A reference to the bytes that all hosts share.
         writer.data_bytes(payload.clone()).await?;
