@@ -32,6 +32,9 @@ use crate::inventory::{Escalation, HostKeyPolicy, HostSpec};
 /// only queue, and their limits run.
 pub const HANDSHAKES: usize = 16;
 
+/// How long a handshake has a place: what costs CPU is over far earlier.
+const LONG: Duration = Duration::from_secs(2);
+
 /// Logs in to hosts; one for a whole run, shared by all its tasks.
 #[derive(Debug)]
 pub struct SshConnector {
@@ -142,7 +145,7 @@ impl SshConnector {
         let greeting = socket::greeting(stream.as_mut(), peer, HELLO.as_bytes());
         let (greeting, said) = within(limit, peer, Phase::Banner, greeting).await?;
         // Held from here on only: hosts that are switched off must not keep the others waiting.
-        let permit = self.handshakes.acquire().await;
+        let place = self.handshakes.acquire().await;
         let ledger = Arc::new(Ledger::default());
         let client = Client::new(login, &self.known_hosts, &ledger);
         let config = Arc::new(config(login, wanted.clone(), self.limits.clone()));
@@ -154,16 +157,19 @@ impl SshConnector {
                 Err(error) => Err(broken_handshake(error, &ledger, login, greeting)),
             }
         };
-        let mut handle: Handle<Client> = within(limit, peer, Phase::Handshake, shaking).await?;
         let credentials = Credentials {
             user: &login.user,
             proofs: self.keys.proofs(login),
             methods: &login.methods,
             password: self.password.as_ref().filter(|_| login.password),
         };
-        let proving = authenticate(&mut handle, &ledger, peer, &credentials);
-        within(limit, peer, Phase::Authentication, proving).await?;
-        drop(permit);
+        let entering = async {
+            let mut handle: Handle<Client> = within(limit, peer, Phase::Handshake, shaking).await?;
+            let proving = authenticate(&mut handle, &ledger, peer, &credentials);
+            within(limit, peer, Phase::Authentication, proving).await?;
+            Ok::<_, ConnectError>(handle)
+        };
+        let handle = in_place(place, entering).await?;
         Ok(Connection::new(handle, ledger, lifeline, way))
     }
 
@@ -178,6 +184,17 @@ impl SshConnector {
         let (stream, connection) = jump.open(peer, limit, || self.log_in(via)).await?;
         Ok((Box::new(stream), connection))
     }
+}
+
+/// Does what has a place to its end, and gives the place back early if that takes long: a host that hangs in the middle of it
+/// costs nothing, and must not keep the others waiting either.
+async fn in_place<T>(place: impl Sized, work: impl Future<Output = T>) -> T {
+    let mut work = Box::pin(work);
+    if let Ok(done) = timeout(LONG, &mut work).await {
+        return done;
+    }
+    drop(place);
+    work.await
 }
 
 async fn within<T>(
@@ -220,5 +237,27 @@ fn kind_name(kind: &AlgorithmKind) -> &'static str {
         AlgorithmKind::Cipher => "cipher",
         AlgorithmKind::Compression => "compression",
         AlgorithmKind::Mac => "MAC",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hosts_that_hang_in_the_handshake_give_their_places_back() {
+        let places = Semaphore::new(1);
+        let hung = in_place(places.acquire().await, pending::<()>());
+        let next = async {
+            let place = places.acquire().await;
+            in_place(place, async { 7 }).await
+        };
+        let seven = tokio::select! {
+            () = hung => 0,
+            seven = next => seven,
+        };
+        assert_eq!(seven, 7);
     }
 }
