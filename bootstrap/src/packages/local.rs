@@ -17,8 +17,11 @@ pub(super) async fn read(path: &Path, max_bytes: u64) -> Result<Bytes, PackageEr
     // One more than the limit, to see that there is more; the file may grow while it is read.
     let (file, most) = (path.to_owned(), max_bytes.saturating_add(1));
     let reading = spawn_blocking(move || {
-        let mut content = Vec::new();
-        std::fs::File::open(file)?.take(most).read_to_end(&mut content)?;
+        let file = std::fs::File::open(file)?;
+        // All of it at once: what a buffer leaves behind as it grows is as much again.
+        let size = file.metadata()?.len().min(max_bytes);
+        let mut content = Vec::with_capacity(size.try_into().unwrap_or_default());
+        file.take(most).read_to_end(&mut content)?;
         Ok(content)
     });
     let content = reading.await.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(io)?;

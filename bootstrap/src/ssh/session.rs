@@ -282,9 +282,9 @@ async fn converse(
 }
 
 async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result<(), Error> {
-    let mut text = Bytes::from(command.text().expose_secret().as_bytes().to_vec());
-    while !text.is_empty() {
-        writer.data_bytes(text.split_to(PIECE.min(text.len()))).await?;
+    let mut script = Bytes::from(command.text().expose_secret().as_bytes().to_vec());
+    while !script.is_empty() {
+        writer.data_bytes(script.split_to(PIECE.min(script.len()))).await?;
         // The connection's own task sends it before the next is there.
         yield_now().await;
     }
