@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::stored::bytes_of;
-use super::{Cache, CacheError, Stored};
+use super::{Cache, CacheError, Stored, remove};
 
 /// What a sweep leaves alone.
 #[derive(Debug, Clone, Default)]
@@ -158,7 +158,7 @@ fn name_of(path: &Path) -> &str {
 
 fn delete(path: &Path, swept: &mut Swept) -> Result<(), CacheError> {
     let bytes = bytes_of(path);
-    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let result = if path.is_dir() { remove::tree(path) } else { fs::remove_file(path) };
     result.map_err(|source| CacheError::Io { action: "can't delete", path: path.to_owned(), source })?;
     swept.deleted.push((path.to_owned(), bytes));
     Ok(())
