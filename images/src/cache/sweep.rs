@@ -43,7 +43,10 @@ impl Cache {
         for stored in self.stored() {
             let named =
                 keep.recipes.iter().any(|(name, hash)| *name == stored.name && *hash == stored.recipe_hash);
-            let newest = !staying.iter().any(|other| other.name == stored.name);
+            // One that stays only because a machine uses it may be of another recipe.
+            let newest = !staying.iter().any(|other| {
+                (&other.name, &other.recipe_hash) == (&stored.name, &stored.recipe_hash)
+            });
             if named && newest || !self.delete_image(&stored, &mut swept)? {
                 staying.push(stored);
             }
@@ -215,6 +218,24 @@ mod tests {
         assert!(!place.exists());
         let error = super::super::Image::at(place).hold().unwrap_err();
         assert!(matches!(error, CacheError::Io { .. } | CacheError::Deleted { .. }));
+    }
+
+    #[test]
+    fn the_recipes_image_stays_beside_a_newer_one_of_another_recipe_that_a_machine_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "mine");
+        let newer = cache.directory().join("images/debian-fedcba9876543210");
+        fs::create_dir(&newer).unwrap();
+        fs::write(newer.join("recipe.hash"), "branch").unwrap();
+        let disk = File::create(newer.join("disk.qcow2")).unwrap();
+        disk.set_modified(std::time::SystemTime::now() + std::time::Duration::from_hours(1)).unwrap();
+        let held = super::super::Image::at(newer.clone()).hold().unwrap();
+        let swept = cache.sweep(&keep("mine")).unwrap();
+        assert!(swept.deleted.is_empty() && place.exists(), "{swept:?}");
+        drop(held);
+        cache.sweep(&keep("mine")).unwrap();
+        assert!(!newer.exists() && place.exists());
     }
 
     #[test]
