@@ -44,9 +44,9 @@ impl Cache {
             let named =
                 keep.recipes.iter().any(|(name, hash)| *name == stored.name && *hash == stored.recipe_hash);
             // One that stays only because a machine uses it may be of another recipe.
-            let newest = !staying.iter().any(|other| {
-                (&other.name, &other.recipe_hash) == (&stored.name, &stored.recipe_hash)
-            });
+            let newest = !staying
+                .iter()
+                .any(|other| (&other.name, &other.recipe_hash) == (&stored.name, &stored.recipe_hash));
             if named && newest || !self.delete_image(&stored, &mut swept)? {
                 staying.push(stored);
             }
