@@ -144,7 +144,8 @@ impl OsRelease {
         let names = || std::iter::once(&self.id).chain(&self.id_like);
         let is_immutable = |name: &String| UNSUPPORTED.contains(&(name.as_str(), IMMUTABLE));
         let variant = self.variant_id.as_str();
-        if IMMUTABLE_VARIANTS.contains(&variant) || variant.ends_with("-atomic") || names().any(is_immutable) {
+        if IMMUTABLE_VARIANTS.contains(&variant) || variant.ends_with("-atomic") || names().any(is_immutable)
+        {
             return Err(refuse(IMMUTABLE));
         }
         for name in names() {
