@@ -13,6 +13,18 @@ machine_of() {
     esac
 }
 
+# check_tools TRIPLE...: what the checks below and the bill of materials take, so that it is missed before builds of an hour.
+check_tools() {
+    lacking=
+    command -v readelf >/dev/null 2>&1 || lacking="$lacking readelf (Debian's binutils),"
+    # The part of Python 3.11 that reads Cargo.lock.
+    python3 -c 'import tomllib' 2>/dev/null || lacking="$lacking Python 3.11 or newer as python3,"
+    for target in "$@"; do
+        runner_of "$target" >/dev/null || lacking="$lacking what runs programs for ${target%%-*} (qemu-user-static),"
+    done
+    [ -z "$lacking" ] || { echo "error: please install first:${lacking%,}" >&2; return 1; }
+}
+
 # check_static FILE TRIPLE
 check_static() {
     machine=$(machine_of "$2")

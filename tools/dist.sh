@@ -83,7 +83,7 @@ release() {
     file=dist/bootstrap-$arch
     step "building bootstrap for $1" build_bootstrap "$1" && cp "$(output "$1" bootstrap)" "$file" &&
         step "checking $file" check_bootstrap "$file" "$1" &&
-        python3 tools/sbom.py "$1" "$file" >"$file.cdx.json"
+        bill_of "$1" "$file" >"$file.cdx.json"
 }
 
 # One architecture's programs for QEMU machines. Times are kept, by which a lab knows whether packages must be made again.
@@ -102,6 +102,8 @@ mkdir -p "$CARGO_TARGET_DIR"
 # shellcheck disable=SC2086 # a list of targets
 choose_route $targets
 prepare_route
+# shellcheck disable=SC2086
+check_tools $targets
 forget_other_clone
 
 BOOTSTRAP_COMMIT=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)

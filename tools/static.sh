@@ -63,7 +63,13 @@ why_not_cross() {
 
 why_not_debian() {
     [ "$(uname -m)" = x86_64 ] || { echo 'it was only tried on x86_64'; return 1; }
-    [ -d "$(rust_source)" ] || command -v apt-get >/dev/null 2>&1 || { echo 'there is no apt-get'; return 1; }
+    [ ! -d "$(rust_source)" ] || return 0
+    command -v apt-get >/dev/null 2>&1 || { echo 'there is no apt-get'; return 1; }
+    # Ubuntu has no such package. Where apt has no lists yet, it has not even rustc, and the installation will show.
+    if apt-cache show rustc >/dev/null 2>&1 && ! apt-cache show rustc-web >/dev/null 2>&1; then
+        echo 'this release has no package rustc-web'
+        return 1
+    fi
 }
 
 # Where Debian's rust-web-src has the standard library.
@@ -101,6 +107,17 @@ install_zigbuild() {
     RUSTC=/usr/bin/rustc /usr/bin/cargo install --quiet --locked cargo-zigbuild --version "$zigbuild_version" --root "$zig_home"
 }
 
+# The chosen toolchain's rustc or cargo. Debian's have their own path, since rustup's proxies come first in PATH.
+toolchain() {
+    case $route in
+    debian) echo "/usr/bin/$1" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# The bill of materials of FILE, built for TARGET, on stdout: bill_of TARGET FILE.
+bill_of() { RUSTC=$(toolchain rustc) CARGO=$(toolchain cargo) python3 tools/sbom.py "$@"; }
+
 # static_build TARGET CARGO-ARGUMENTS...: `cargo build` with the chosen toolchain.
 static_build() (
     target=$1
@@ -112,9 +129,10 @@ static_build() (
     cross) exec cross build --locked --target "$target" "$@" ;;
     rustup) flags=$(rust_maps "$(rustc --print sysroot)/lib/rustlib/src/rust") ;;
     debian)
-        # Debian's compiler is a stable one; building the standard library needs this leave. Its own path, since rustup's
-        # proxies come first in PATH.
-        export RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo
+        # Debian's compiler is a stable one; building the standard library needs this leave.
+        RUSTC=$(toolchain rustc)
+        CARGO=$(toolchain cargo)
+        export RUSTC_BOOTSTRAP=1 RUSTC CARGO
         # Without it the link wants rcrt1.o, which comes with rustup's targets only.
         flags="-C link-self-contained=no $(rust_maps "$(rust_source)/.." "$(readlink -f "$(rust_source)")/..")"
         set -- -Zbuild-std "$@"

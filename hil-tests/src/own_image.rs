@@ -32,7 +32,7 @@ impl FromStr for OwnImage {
             .ok_or_else(|| format!("it is KIND=RECIPE.toml, where KIND says what it is like: {}", known()))?;
         let kind = Kind::named(kind).ok_or_else(|| format!("no kind {kind:?}; there are: {}", known()))?;
         let source = fs::read_to_string(path).map_err(|error| format!("can't read {path}: {error}"))?;
-        let recipe = Recipe::parse(&source).map_err(|error| error.to_string())?;
+        let recipe = Recipe::parse(&source).map_err(|error| format!("{path}: {error}"))?;
         let board = &recipe.machine().board;
         if Board::named(board).is_none_or(|board| board.arch != kind.arch) {
             return Err(format!("{path} is for the board {board:?}, which is no {}", kind.name));
@@ -72,6 +72,8 @@ mod tests {
         assert!(
             read("x86_64-rpm", "rocky-9", "virt-aarch64").unwrap_err().contains("which is no x86_64-rpm")
         );
+        let error = read("x86_64", "rocky 9", "pc").unwrap_err();
+        assert!(error.contains("/rocky.toml: recipe") && error.contains("line 1"), "{error}");
         assert!(read("x86", "rocky-9", "pc").unwrap_err().contains("there are: x86_64, x86_64-rpm, "));
         assert!(read("x86_64", "x86_64", "pc").unwrap_err().contains("give the recipe another"));
         assert!("rocky.toml".parse::<OwnImage>().unwrap_err().contains("KIND=RECIPE.toml"));

@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -27,7 +28,7 @@ impl Machine {
     fn new() -> Self {
         let machine = Self(tempfile::tempdir().unwrap());
         fs::create_dir(machine.path("bin")).unwrap();
-        for name in ["sh", "grep", "timeout", "uname", "sed", "readelf", "wc", "printf"] {
+        for name in ["sh", "cat", "grep", "timeout", "uname", "sed", "readelf", "wc", "printf"] {
             let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().unwrap();
             let program = String::from_utf8(found.stdout).unwrap();
             if program.starts_with('/') {
@@ -44,7 +45,11 @@ impl Machine {
     /// A command that does as this script.
     fn with(self, name: &str, script: &str) -> Self {
         let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // It may be a link to this computer's own program, which must not be written through.
+        let _ = fs::remove_file(&path);
+        fs::File::create_new(&path)
+            .and_then(|mut file| file.write_all(format!("#!/bin/sh\n{script}\n").as_bytes()))
+            .unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         self
     }
@@ -105,6 +110,51 @@ fn a_missing_target_of_rustup_is_named() {
     assert_ne!(route, "rustup");
     let missing = "not installed: x86_64-unknown-linux-musl armv7-unknown-linux-musleabihf";
     assert!(said.contains(missing), "{said}");
+}
+
+#[test]
+fn a_release_of_debians_kin_without_its_compiler_is_told_before_anything_is_installed() {
+    let apt = |known: &str| {
+        let machine = Machine::new().with("apt-get", "exit 1").with("uname", "echo x86_64");
+        let machine =
+            machine.with("apt-cache", &format!("[ $1 = show ] || exit 2; case $2 in {known} esac; exit 100"));
+        // As if Debian's source of the standard library were not here.
+        let output =
+            machine.run("rust_source() { echo /none; }; choose_route $all_targets; echo \"${route-}\"");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (route, said) = apt("rustc) exit 0 ;;");
+    assert_eq!(route.trim(), "", "{said}");
+    assert!(
+        said.contains("this release has no package rustc-web") && said.contains("any of these will do"),
+        "{said}"
+    );
+    assert_eq!(apt("rustc | rustc-web) exit 0 ;;").0.trim(), "debian");
+    assert_eq!(apt("none) ;;").0.trim(), "debian", "a machine without apt's lists");
+}
+
+#[test]
+fn what_a_release_takes_is_missed_before_its_builds() {
+    let ask = |machine: &Machine| {
+        let output = machine.run("check_tools x86_64-unknown-linux-musl armv7-unknown-linux-musleabihf");
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let machine = Machine::new().with("python3", "exit 1").with("uname", "echo x86_64");
+    let (fine, said) = ask(&machine);
+    let wanted = "error: please install first: Python 3.11 or newer as python3, what runs programs for armv7 (qemu-user-static)";
+    assert_eq!((fine, said.trim()), (false, wanted));
+    let machine = machine.with("python3", "[ \"$2\" = 'import tomllib' ]").with("qemu-arm-static", ":");
+    assert_eq!(ask(&machine), (true, String::new()));
+}
+
+#[test]
+fn a_bill_of_materials_names_the_compiler_that_built_and_not_the_first_one_in_the_path() {
+    let machine = Machine::new().with("python3", "echo $RUSTC $CARGO $*");
+    for (route, programs) in [("debian", "/usr/bin/rustc /usr/bin/cargo"), ("rustup", "rustc cargo")] {
+        let output = machine.run(&format!("route={route}; bill_of TARGET FILE"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.trim(), format!("{programs} tools/sbom.py TARGET FILE"));
+    }
 }
 
 #[test]

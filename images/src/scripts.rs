@@ -36,9 +36,9 @@ const OF_RECIPES: [Script; 2] = [
     ("rpm-only.sh", include_str!("../scripts/rpm-only.sh")),
 ];
 
-/// May a recipe name this script?
-pub(crate) fn exists(name: &str) -> bool {
-    OF_RECIPES.iter().any(|(known, _)| *known == name)
+/// Names of the scripts that a recipe may name.
+pub(crate) fn of_recipes() -> impl Iterator<Item = &'static str> {
+    OF_RECIPES.iter().map(|(name, _)| *name)
 }
 
 /// The scripts that take part in a build: changing another one changes no image.

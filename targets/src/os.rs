@@ -107,7 +107,7 @@ const FAMILIES: [(&str, Family); 30] = [
 const IMMUTABLE: &str =
     "its system image cannot be changed by rpm or dpkg; build the agent into the image instead";
 
-const UNSUPPORTED: [(&str, &str); 17] = [
+const UNSUPPORTED: [(&str, &str); 19] = [
     ("alpine", "it has musl instead of glibc, and AWS builds no apk of the agent"),
     ("postmarketos", "it has musl instead of glibc, and AWS builds no apk of the agent"),
     ("openwrt", "it has musl instead of glibc, and AWS builds no package of the agent for it"),
@@ -121,26 +121,34 @@ const UNSUPPORTED: [(&str, &str); 17] = [
     ("ubuntu-core", "it takes snaps only; install the snap amazon-ssm-agent instead"),
     ("bottlerocket", "it brings the agent in its control container; register that instead"),
     ("flatcar", IMMUTABLE),
+    ("rhcos", IMMUTABLE),
     ("opensuse-microos", IMMUTABLE),
+    ("opensuse-leap-micro", IMMUTABLE),
     ("sle-micro", IMMUTABLE),
     ("sl-micro", IMMUTABLE),
     ("steamos", IMMUTABLE),
 ];
 
-/// Variants of otherwise supported distributions whose system image is immutable.
-const IMMUTABLE_VARIANTS: [&str; 5] = ["coreos", "iot", "silverblue", "kinoite", "sericea"];
+/// Variants of otherwise supported distributions whose system image is immutable; so are those of Fedora that end in
+/// `-atomic`.
+const IMMUTABLE_VARIANTS: [&str; 6] = ["coreos", "iot", "silverblue", "kinoite", "sericea", "onyx"];
 
 const UNKNOWN: &str =
     "neither its ID nor its ID_LIKE in /etc/os-release is one that AWS builds packages of the agent for";
 
 impl OsRelease {
-    /// What this distribution is to the agent: by `ID`, then by `ID_LIKE` in its order.
+    /// What this distribution is to the agent: by `ID`, then by `ID_LIKE` in its order. One that is like an immutable one is
+    /// immutable, whatever else it is like.
     pub fn distribution(&self) -> Result<Distribution, Unsupported> {
         let refuse = |reason| Unsupported { pretty_name: self.pretty_name.clone(), reason };
-        if IMMUTABLE_VARIANTS.contains(&self.variant_id.as_str()) {
+        let names = || std::iter::once(&self.id).chain(&self.id_like);
+        let is_immutable = |name: &String| UNSUPPORTED.contains(&(name.as_str(), IMMUTABLE));
+        let variant = self.variant_id.as_str();
+        if IMMUTABLE_VARIANTS.contains(&variant) || variant.ends_with("-atomic") || names().any(is_immutable)
+        {
             return Err(refuse(IMMUTABLE));
         }
-        for name in std::iter::once(&self.id).chain(&self.id_like) {
+        for name in names() {
             if let Some((_, reason)) = UNSUPPORTED.iter().find(|(id, _)| id == name) {
                 return Err(refuse(reason));
             }

@@ -207,6 +207,26 @@ fn distributions_without_a_package_are_refused_with_their_own_reason() {
             "openSUSE MicroOS",
             "image",
         ),
+        // Of 4.3 to 4.12; later ones are a VARIANT_ID too.
+        (
+            "NAME=\"Red Hat Enterprise Linux CoreOS\"\nID=\"rhcos\"\nID_LIKE=\"rhel fedora\"\nVERSION_ID=\"4.11\"\n\
+             PRETTY_NAME=\"Red Hat Enterprise Linux CoreOS 411.86.202212072103-0 (Ootpa)\"\n",
+            "Red Hat Enterprise Linux CoreOS 411.86.202212072103-0 (Ootpa)",
+            "image",
+        ),
+        (
+            "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=41\nPRETTY_NAME=\"Fedora Linux 41 (Sway Atomic)\"\n\
+             VARIANT=\"Sway Atomic\"\nVARIANT_ID=sway-atomic\n",
+            "Fedora Linux 41 (Sway Atomic)",
+            "image",
+        ),
+        // Since SLE 16 the immutable one has the ID of the other, and says it in ID_LIKE only.
+        (
+            "NAME=\"SL-Micro\"\nVERSION_ID=\"6.2\"\nPRETTY_NAME=\"SUSE Linux Micro 6.2\"\nID=\"sles\"\n\
+             ID_LIKE=\"suse opensuse sle-micro sl-micro microos opensuse-microos\"\n",
+            "SUSE Linux Micro 6.2",
+            "image",
+        ),
         (
             "ID=flatcar\nID_LIKE=coreos\nPRETTY_NAME=\"Flatcar Container Linux\"\n",
             "Flatcar Container Linux",

@@ -37,10 +37,19 @@ impl FromStr for Channel {
     }
 }
 
+/// The partitions of AWS whose Regions have a domain of their own, by how the names of those begin.
+const DOMAINS: [(&str, &str); 4] = [
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+];
+
 /// The bucket of a region, such as `https://s3.eu-west-1.amazonaws.com/amazon-ssm-eu-west-1`.
 #[must_use]
 pub fn bucket(region: &str) -> String {
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let partition = DOMAINS.iter().find(|(partition, _)| region.starts_with(partition));
+    let domain = partition.map_or("amazonaws.com", |(_, domain)| domain);
     format!("https://s3.{region}.{domain}/amazon-ssm-{region}")
 }
 
@@ -90,6 +99,19 @@ mod tests {
             latest_version_url("eu-west-1"),
             "https://s3.eu-west-1.amazonaws.com/amazon-ssm-eu-west-1/latest/VERSION"
         );
+    }
+
+    // As AWS's SDKs have them in their table of partitions; Europe's sovereign cloud as its documentation has it.
+    #[test]
+    fn every_partition_has_its_domain() {
+        for (region, host) in [
+            ("us-gov-west-1", "s3.us-gov-west-1.amazonaws.com"),
+            ("eusc-de-east-1", "s3.eusc-de-east-1.amazonaws.eu"),
+            ("us-iso-east-1", "s3.us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1", "s3.us-isob-east-1.sc2s.sgov.gov"),
+        ] {
+            assert_eq!(bucket(region), format!("https://{host}/amazon-ssm-{region}"));
+        }
     }
 
     #[test]

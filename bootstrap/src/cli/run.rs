@@ -255,7 +255,7 @@ fn prepare(
         planes.values().map(|(environment, plane)| pool(inventory, environment, plane)).collect();
     let told = events.clone();
     let activations = Activations::new(&id, pools, move |change| pass_on(told.clone(), change));
-    let mut stores = Stores::new(places::cache()?, backend::download_client()?, events.clone());
+    let mut stores = Stores::new(places::cache()?, events.clone());
     let mut sites = BTreeMap::new();
     for (name, (environment, plane)) in planes {
         let (control_plane, packages) = (plane.clone(), stores.of(environment)?);

@@ -105,15 +105,16 @@ facts() {
     hold=
     if command -v dpkg >/dev/null 2>&1; then
         say dpkg.arch "$(dpkg --print-architecture)"
-        # Once: each call reads all of dpkg's database.
-        agent=$(dpkg-query -W -f '${db:Status-Want} ${db:Status-Status} ${Version}' amazon-ssm-agent 2>/dev/null)
+        # Once: each call reads all of dpkg's database. Three words and the version; the words one by one, ${db:Status-Want}
+        # and its like, are unknown to the dpkg of Ubuntu 14.04.
+        agent=$(dpkg-query -W -f '${Status} ${Version}' amazon-ssm-agent 2>/dev/null)
         case $agent in hold\ *) hold=dpkg ;; esac
-        say dpkg.agent "${agent#* }"
+        say dpkg.agent "${agent#* * }"
     fi
     # A kill or a power cut leaves packages between two states, and dpkg's notes of it unread.
     states='(unpacked|half-configured|half-installed|triggers-awaited|triggers-pending)'
     if grep -qE "^Status: [a-z]+ [a-z]+ $states\$" /var/lib/dpkg/status 2>/dev/null; then
-        dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | grep -E "^$states " | cut -d ' ' -f 2 | quote unfinished
+        dpkg-query -W -f '${Status} ${Package}\n' 2>/dev/null | grep -E "^[a-z]+ [a-z]+ $states " | cut -d ' ' -f 4 | quote unfinished
     else
         for note in /var/lib/dpkg/updates/[0-9]*; do
             [ ! -e "$note" ] || { echo 'unfinished|what dpkg was at' && break; }

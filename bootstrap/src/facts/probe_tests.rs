@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use targets::PackageTool;
 
-use super::{Facts, PROBE, Registration, SavedVault};
+use super::{Agent, Facts, PROBE, Registration, SavedVault};
 
 /// What the probe says of a host whose files lie in `root`, with programs of its own before ours.
 fn probe_in(root: &Path) -> String {
@@ -71,12 +71,12 @@ fn a_hold_of_dpkg_and_a_version_lock_of_dnf_are_told() {
     let root = root.path();
     let hold = || Facts::parse(&probe_in(root), Timestamp::now()).unwrap().package_hold;
     let status = |words: &str| {
-        let text = format!("#!/bin/sh\ncase $* in *Status-Want*) printf %s '{words}' ;; esac\n");
+        let text = format!("#!/bin/sh\ncase $* in *Status*) printf %s '{words}' ;; esac\n");
         program(root, "dpkg-query", &text);
     };
-    status("install installed 3.3.987.0-1");
+    status("install ok installed 3.3.987.0-1");
     assert_eq!(hold(), None);
-    status("hold installed 3.3.987.0-1");
+    status("hold ok installed 3.3.987.0-1");
     assert_eq!(hold(), Some(PackageTool::Dpkg));
     status("");
     let list = "etc/dnf/plugins/versionlock.list";
@@ -84,6 +84,28 @@ fn a_hold_of_dpkg_and_a_version_lock_of_dnf_are_told() {
     assert_eq!(hold(), None);
     written(root, list, "# Added lock\namazon-ssm-agent-0:3.3.987.0-1.*\n");
     assert_eq!(hold(), Some(PackageTool::Dnf));
+}
+
+/// dpkg 1.17.5 knows no `${db:Status-Want}`, which came with 1.17.11, and prints nothing for a field that it does not know.
+#[test]
+fn a_package_is_seen_by_the_dpkg_of_ubuntu_14_04_too() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+    written(root, "usr/bin/amazon-ssm-agent", "program");
+    written(root, "lib/systemd/system/agent.service", "[Service]\n");
+    let answer = |status: &str, version: &str| {
+        let text = format!(
+            "#!/bin/sh\nprintf %s \"$3\" | sed -e 's/${{db:[A-Za-z-]*}}//g' -e 's/${{Status}}/{status}/' -e 's/${{Version}}/{version}/'\n"
+        );
+        program(root, "dpkg-query", &text);
+        Facts::parse(&probe_in(root), Timestamp::now()).unwrap().agent
+    };
+    let installed = Agent::Installed("3.3.987.0".parse().unwrap());
+    assert_eq!(answer("install ok installed", "3.3.987.0-1"), installed);
+    assert_eq!(answer("install reinstreq half-installed", "3.3.987.0-1"), Agent::Broken);
+    assert_eq!(answer("deinstall ok config-files", "3.3.987.0-1"), Agent::Absent);
+    assert_eq!(answer("unknown ok not-installed", ""), Agent::Absent);
 }
 
 #[test]

@@ -251,7 +251,7 @@ pub struct Environment {
     pub endpoint: Option<String>,
     /// SSM endpoint as the hosts reach it; `endpoint` or AWS's own without one.
     pub agent_endpoint: Option<String>,
-    /// More trusted certificate authorities (PEM) for the controller's calls to `endpoint`.
+    /// More trusted certificate authorities (PEM) for the controller's calls to `endpoint` and for its downloads.
     pub ca_bundle: Option<PathBuf>,
     /// Where activations come from.
     pub activation: ActivationSource,

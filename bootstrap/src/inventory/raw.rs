@@ -237,7 +237,7 @@ pub(super) struct RawEnvironment {
     pub(super) endpoint: Option<At<String>>,
     /// URL of the SSM endpoint as the hosts reach it; `endpoint` if left out.
     pub(super) agent_endpoint: Option<At<String>>,
-    /// File of PEM certificates that the controller trusts for `endpoint`, besides the system's.
+    /// File of PEM certificates that the controller trusts for `endpoint` and the package's `source`, besides the system's.
     pub(super) ca_bundle: Option<At<String>>,
     /// How long an agent may take until it is Online; "5m" if left out.
     pub(super) online_within: Option<At<String>>,

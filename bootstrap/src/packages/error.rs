@@ -226,7 +226,8 @@ impl PackageError {
             Self::Http { status: 401 | 407, .. } => "check the user and password in the URL or of the proxy",
             Self::Http { .. } => "open the URL from this machine; a proxy or mirror may be in between",
             Self::Network { .. } => {
-                "check name resolution, firewall and HTTPS_PROXY on this machine, and the CA bundle if a proxy opens TLS; \
+                "check name resolution, firewall and HTTPS_PROXY on this machine; for a certificate that is not trusted install \
+                 ca-certificates here, or name its authority in the environment's `ca_bundle`; \
                  or download the package elsewhere and give its path as `source`"
             }
             Self::TimedOut { .. } => {

@@ -33,21 +33,27 @@ enum Failure {
     Stays(PackageError),
 }
 
-/// A client with the system's certificates and proxies, and further certificates (PEM) where given.
+/// A client with the system's certificates and proxies, and further certificates (PEM) where given. On a machine that has
+/// none at all it trusts nobody, which is enough for `http://` and for files.
 ///
 /// Installs ring as the process's TLS provider if none is installed yet.
 pub fn http_client(ca_bundle: Option<&[u8]>) -> Result<Client, PackageError> {
     // An error means that there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client_error = |error| PackageError::Client(Box::new(error));
-    let mut builder = Client::builder()
-        .user_agent(concat!("ssm-bootstrap/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(std::time::Duration::from_secs(10));
-    if let Some(pem) = ca_bundle {
-        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(client_error)?;
-        builder = builder.tls_certs_merge(certificates);
+    let builder = || {
+        Client::builder()
+            .user_agent(concat!("ssm-bootstrap/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(std::time::Duration::from_secs(10))
+    };
+    match ca_bundle {
+        Some(pem) => {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(client_error)?;
+            builder().tls_certs_merge(certificates).build()
+        }
+        None => builder().build().or_else(|_| builder().tls_certs_only([]).build()),
     }
-    builder.build().map_err(client_error)
+    .map_err(client_error)
 }
 
 /// Downloads files.

@@ -1,7 +1,7 @@
 //! The OpenPGP keys that packages may be signed with, each with the validity that its own certificate states.
 //!
-//! Certificates are evaluated when they are added: only self-signatures that verify count, the newest decides, and
-//! a subkey may sign only if it and its primary key vouch for each other.
+//! Certificates are evaluated when they are added: only self-signatures that verify count, the newest decides, also
+//! between two copies of one key, and a subkey may sign only if it and its primary key vouch for each other.
 
 use super::limits::KEY_FILE_BYTES;
 use jiff::{SignedDuration, Timestamp};
@@ -117,6 +117,8 @@ pub(super) struct KnownKey {
     pub(super) primary: Fingerprint,
     pub(super) owner: String,
     pub(super) created: Timestamp,
+    /// When its owner last said what follows.
+    stated: Timestamp,
     pub(super) expires: Option<Timestamp>,
     pub(super) revoked: bool,
 }
@@ -151,27 +153,51 @@ impl Keyring {
         }
         let unreadable = |error| KeyError::Unreadable { origin: origin(), source: Box::new(error) };
         let (certificates, _) = SignedPublicKey::from_reader_many(file).map_err(unreadable)?;
-        let before = self.keys.len();
+        let mut empty = true;
         for certificate in certificates {
             let certificate = certificate.map_err(unreadable)?;
+            empty = false;
             let signing = signing_keys(&certificate);
             if signing.is_empty() {
                 let fingerprint = Fingerprint::of(&certificate.primary_key);
                 return Err(KeyError::CannotSign { origin: origin(), fingerprint });
             }
-            self.keys.extend(signing);
+            signing.into_iter().for_each(|key| self.learn(key));
         }
-        if self.keys.len() == before { Err(KeyError::Empty { origin: origin() }) } else { Ok(()) }
+        if empty { Err(KeyError::Empty { origin: origin() }) } else { Ok(()) }
+    }
+
+    /// An owner may give a key that is known already a longer life, or revoke it. A revocation is never taken back.
+    fn learn(&mut self, key: KnownKey) {
+        match self.keys.iter_mut().find(|known| known.packet.fingerprint() == key.packet.fingerprint()) {
+            Some(known) => {
+                let revoked = known.revoked || key.revoked;
+                if key.stated >= known.stated {
+                    *known = key;
+                }
+                known.revoked = revoked;
+            }
+            None => self.keys.push(key),
+        }
+    }
+}
+
+impl KeyPacket {
+    fn fingerprint(&self) -> pgp::types::Fingerprint {
+        match self {
+            Self::Primary(key) => key.fingerprint(),
+            Self::Subkey(key) => key.fingerprint(),
+        }
     }
 }
 
 impl KnownKey {
     pub(super) fn matches(&self, signature: &Signature) -> bool {
-        let (id, fingerprint) = match &self.packet {
-            KeyPacket::Primary(key) => (key.legacy_key_id(), key.fingerprint()),
-            KeyPacket::Subkey(key) => (key.legacy_key_id(), key.fingerprint()),
+        let id = match &self.packet {
+            KeyPacket::Primary(key) => key.legacy_key_id(),
+            KeyPacket::Subkey(key) => key.legacy_key_id(),
         };
-        signature.issuer_fingerprint().contains(&&fingerprint)
+        signature.issuer_fingerprint().contains(&&self.packet.fingerprint())
             || signature.issuer_key_id().iter().any(|issuer| **issuer == id)
     }
 
@@ -209,6 +235,7 @@ fn signing_keys(certificate: &SignedPublicKey) -> Vec<KnownKey> {
         primary: Fingerprint::of(primary),
         owner,
         created: timestamp(primary.created_at()),
+        stated: stated(own),
         expires: expiry(primary, own),
         revoked,
     };
@@ -254,6 +281,7 @@ fn signing_subkey(known: &KnownKey, primary: &PublicKey, subkey: &SignedPublicSu
     Some(KnownKey {
         packet: KeyPacket::Subkey(subkey.key.clone()),
         created: timestamp(subkey.key.created_at()),
+        stated: known.stated.max(stated(binding)),
         expires: own.into_iter().chain(known.expires).min(),
         revoked: known.revoked || bound(SignatureType::SubkeyRevocation).next().is_some(),
         ..known.clone()
@@ -264,6 +292,10 @@ fn expiry(key: &impl KeyDetails, signature: &Signature) -> Option<Timestamp> {
     let life = std::time::Duration::from(signature.key_expiration_time()?);
     let life = SignedDuration::try_from(life).ok().filter(SignedDuration::is_positive)?;
     timestamp(key.created_at()).checked_add(life).ok()
+}
+
+fn stated(signature: &Signature) -> Timestamp {
+    signature.created().map_or(Timestamp::MIN, timestamp)
 }
 
 /// OpenPGP's seconds since 1970, of 32 bits, all fit.

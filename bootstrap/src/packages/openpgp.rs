@@ -97,8 +97,8 @@ impl SignatureError {
                 "download package and signature again; if that does not help, the mirror cannot be trusted"
             }
             Self::KeyExpired { .. } => {
-                "use a newer bootstrap, which knows the successor, or add the owner's new key to `keys = [...]`; check this \
-                 machine's clock too"
+                "use a newer bootstrap, which knows the successor, or add the owner's new or renewed key to `keys = [...]`; \
+                 check this machine's clock too"
             }
             Self::KeyRevoked { .. } => {
                 "do not install this package; get one that is signed by the owner's new key"

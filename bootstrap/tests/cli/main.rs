@@ -104,6 +104,20 @@ fn without_arguments_it_explains_itself_and_does_nothing() {
 }
 
 #[test]
+fn a_machine_without_authorities_installs_packages_that_it_has() {
+    let home = Home::new();
+    nobody_home(&home);
+    home.write("none.pem", "");
+    let output = home
+        .command(&["--inventory", "hosts.toml", "--dry-run"])
+        .env("SSL_CERT_FILE", home.path().join("none.pem"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("gone-1"), "{output:?}");
+}
+
+#[test]
 fn every_problem_of_an_inventory_is_told_at_once_with_its_place() {
     let home = Home::new();
     home.write(

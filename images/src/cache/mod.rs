@@ -1,6 +1,7 @@
 //! Where images lie: found by hash, made under a lock, put in place by one rename. Apart from the build, because a
 //! cached image is used without building.
 
+mod remove;
 mod stored;
 mod sweep;
 
@@ -181,8 +182,8 @@ impl Cache {
         create(&images)?;
         for entry in fs::read_dir(&images).into_iter().flatten().flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                // Files of other users, from a user namespace, may resist; they cost only space.
-                let _ = fs::remove_dir_all(entry.path());
+                // What resists costs only space.
+                let _ = remove::tree(&entry.path());
             }
         }
         tempfile::Builder::new()

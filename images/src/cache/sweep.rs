@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::stored::bytes_of;
-use super::{Cache, CacheError, Stored};
+use super::{Cache, CacheError, Stored, remove};
 
 /// What a sweep leaves alone.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,10 @@ impl Cache {
         for stored in self.stored() {
             let named =
                 keep.recipes.iter().any(|(name, hash)| *name == stored.name && *hash == stored.recipe_hash);
-            let newest = !staying.iter().any(|other| other.name == stored.name);
+            // One that stays only because a machine uses it may be of another recipe.
+            let newest = !staying
+                .iter()
+                .any(|other| (&other.name, &other.recipe_hash) == (&stored.name, &stored.recipe_hash));
             if named && newest || !self.delete_image(&stored, &mut swept)? {
                 staying.push(stored);
             }
@@ -158,7 +161,7 @@ fn name_of(path: &Path) -> &str {
 
 fn delete(path: &Path, swept: &mut Swept) -> Result<(), CacheError> {
     let bytes = bytes_of(path);
-    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let result = if path.is_dir() { remove::tree(path) } else { fs::remove_file(path) };
     result.map_err(|source| CacheError::Io { action: "can't delete", path: path.to_owned(), source })?;
     swept.deleted.push((path.to_owned(), bytes));
     Ok(())
@@ -215,6 +218,24 @@ mod tests {
         assert!(!place.exists());
         let error = super::super::Image::at(place).hold().unwrap_err();
         assert!(matches!(error, CacheError::Io { .. } | CacheError::Deleted { .. }));
+    }
+
+    #[test]
+    fn the_recipes_image_stays_beside_a_newer_one_of_another_recipe_that_a_machine_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "mine");
+        let newer = cache.directory().join("images/debian-fedcba9876543210");
+        fs::create_dir(&newer).unwrap();
+        fs::write(newer.join("recipe.hash"), "branch").unwrap();
+        let disk = File::create(newer.join("disk.qcow2")).unwrap();
+        disk.set_modified(std::time::SystemTime::now() + std::time::Duration::from_hours(1)).unwrap();
+        let held = super::super::Image::at(newer.clone()).hold().unwrap();
+        let swept = cache.sweep(&keep("mine")).unwrap();
+        assert!(swept.deleted.is_empty() && place.exists(), "{swept:?}");
+        drop(held);
+        cache.sweep(&keep("mine")).unwrap();
+        assert!(!newer.exists() && place.exists());
     }
 
     #[test]

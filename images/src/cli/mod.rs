@@ -64,7 +64,7 @@ fn recipe(name: &str) -> Result<Recipe, Failure> {
     }
     let text =
         std::fs::read_to_string(name).map_err(|source| format!("can't read the recipe {name}: {source}"))?;
-    Ok(Recipe::parse(&text)?)
+    Ok(Recipe::parse(&text).map_err(|error| format!("{name}: {error}"))?)
 }
 
 /// No built-in recipe has a name with such an end.

@@ -1,4 +1,5 @@
-//! `dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent`: one line, such as `installed 3.3.987.0-1`.
+//! `dpkg-query -W -f '${db:Status-Status} ${Version}' amazon-ssm-agent`, or what of `${Status} ${Version}` follows the first
+//! two words: one line, such as `installed 3.3.987.0-1`.
 
 use super::PackageState;
 use crate::AgentVersion;

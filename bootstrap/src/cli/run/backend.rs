@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -89,22 +89,26 @@ impl Packages for Announced {
     }
 }
 
+/// What is wished, the Region if it is AWS's own bucket, and whom the downloads trust.
+type Wish = (PackageWish, Option<String>, Option<PathBuf>);
+
 /// One store for all environments that want the same.
 pub(super) struct Stores {
     cache: PathBuf,
-    client: reqwest::Client,
     events: Events,
-    known: BTreeMap<(PackageWish, Option<String>), Arc<Announced>>,
+    known: BTreeMap<Wish, Arc<Announced>>,
 }
 
-/// The client for downloads, with the system's certificates and proxies.
-pub(super) fn download_client() -> Result<reqwest::Client, Failure> {
-    http_client(None).map_err(|error| failure(&error))
+/// The client for downloads, with the system's certificates and proxies, and the authorities of a bundle.
+fn download_client(ca_bundle: Option<&Path>) -> Result<reqwest::Client, PackageError> {
+    let Some(path) = ca_bundle else { return http_client(None) };
+    let io = |source| PackageError::Io { what: "read", path: path.to_owned(), source };
+    http_client(Some(&std::fs::read(path).map_err(io)?))
 }
 
 impl Stores {
-    pub(super) fn new(cache: PathBuf, client: reqwest::Client, events: Events) -> Self {
-        Self { cache, client, events, known: BTreeMap::new() }
+    pub(super) fn new(cache: PathBuf, events: Events) -> Self {
+        Self { cache, events, known: BTreeMap::new() }
     }
 
     /// The store of an environment.
@@ -116,12 +120,13 @@ impl Stores {
             .as_deref()
             .is_none_or(|source| source.starts_with("aws"))
             .then(|| environment.region.clone());
-        let key = (wish.clone(), region);
+        let key = (wish.clone(), region, environment.ca_bundle.clone());
         if let Some(store) = self.known.get(&key) {
             return Ok(store.clone());
         }
         let settings = settings(wish, &environment.region).map_err(|error| failure(&error))?;
-        let store = PackageStore::new(self.cache.join("packages"), settings, self.client.clone());
+        let client = download_client(environment.ca_bundle.as_deref()).map_err(|error| failure(&error))?;
+        let store = PackageStore::new(self.cache.join("packages"), settings, client);
         let store =
             Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
         self.known.insert(key, store.clone());
@@ -163,4 +168,23 @@ fn add_keys(keyring: &mut Keyring, files: &[PathBuf]) -> Result<(), PackageError
         keyring.add(&path.display().to_string(), &file)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn an_environments_authorities_are_trusted_for_its_packages_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let bundle = directory.path().join("ca.pem");
+        std::fs::write(&bundle, "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n").unwrap();
+        let mut environment = (*HostSpec::for_test("a", "dev").environment).clone();
+        let mut stores = Stores::new(directory.path().to_owned(), Events::to(mpsc::channel(1).0));
+        assert!(stores.of(&environment).is_ok());
+        environment.ca_bundle = Some(bundle);
+        let Err(failure) = stores.of(&environment) else { panic!("the bundle was not looked at") };
+        assert!(failure.to_string().contains("PEM"), "{failure}");
+    }
 }

@@ -78,6 +78,28 @@ fn an_expired_key_is_refused_with_its_date_and_the_remedy() {
 }
 
 #[test]
+fn a_key_whose_owner_gave_it_a_longer_life_counts_with_that_and_a_revoked_one_stays_so() {
+    let mut gpg = Gpg::new("ed25519", "sign,cert", "20260301T000000", "20260101T000000");
+    let (first, signature) = (gpg.public_key(), gpg.sign(CONTENT, &[]));
+    gpg.time = "20260201T000000";
+    gpg.run(&["--quick-set-expire", &gpg.fingerprint(), "20280101T000000"]);
+    let renewed = gpg.public_key();
+    gpg.revoke();
+    let revoked = gpg.public_key();
+    let verify = |files: &[&Vec<u8>]| {
+        let mut keyring = Keyring::new();
+        files.iter().for_each(|file| keyring.add("test.asc", file).unwrap());
+        keyring.verify(CONTENT, &signature, at("2026-06-01T00:00:00Z"))
+    };
+    assert!(matches!(verify(&[&first]), Err(SignatureError::KeyExpired { .. })));
+    assert!(verify(&[&first, &renewed]).is_ok());
+    assert!(verify(&[&renewed, &first]).is_ok());
+    for files in [[&renewed, &revoked], [&revoked, &renewed]] {
+        assert!(matches!(verify(&files), Err(SignatureError::KeyRevoked { .. })));
+    }
+}
+
+#[test]
 fn a_clock_that_stands_in_the_past_is_named_as_the_cause() {
     let gpg = ed25519();
     let signature = gpg.sign(CONTENT, &[]);
