@@ -315,5 +315,5 @@ fn inventory_text(kind: &Kind, endpoint: &Endpoint, machines: &[(&str, &dyn Mach
 
 fn known_hosts_line(machine: &dyn Machine) -> Result<String> {
     let login = machine.login("admin");
-    Ok(format!("[{}]:{} {}\n", login.address, login.port, machine.host_key()?))
+    Ok(crate::ssh::known_hosts_line(&login.address, login.port, &machine.host_key()?))
 }
