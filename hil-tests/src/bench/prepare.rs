@@ -1,5 +1,6 @@
 //! How a bench comes to be, and how it is brought to where a scenario starts: by a snapshot where the machine has any, by
-//! a reinstallation where it has none, and not at all where the scenario before left it right there.
+//! a reinstallation where it has none, as it is where it has neither, and not at all where the scenario before left it right
+//! there.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,10 @@ const RESTORE_LIMIT: Duration = Duration::from_mins(3);
 const BOOT_LIMIT: Duration = Duration::from_mins(15);
 /// An agent that was restarted says so at once.
 const PING_LIMIT: Duration = Duration::from_mins(2);
+
+/// Without a registration, and without the credentials that would prove another account's.
+const FORGET: &str = "systemctl stop amazon-ssm-agent 2>/dev/null; cd /var/lib/amazon/ssm 2>/dev/null || exit 0; \
+                      rm -rf Vault Vault.* registration runtimeconfig";
 
 /// What all benches of a run share.
 #[derive(Debug)]
@@ -195,7 +200,11 @@ impl Bench {
             self.root(&["systemctl", "restart", "amazon-ssm-agent"]).await?;
             return self.wait_for_ping().await;
         }
-        self.prepare_fresh().await?;
+        if self.machine.can(Ability::Reinstall) {
+            self.prepare_fresh().await?;
+        } else {
+            self.prepare_as_it_is().await?;
+        }
         let ran = self.enrol().await?.expect_code(0).context("the host could not be enrolled beforehand")?;
         ensure!(ran.host(super::HOST)?["outcome"] == "online", "it is not online: {ran:#?}");
         if self.machine.can(Ability::Snapshots) {
@@ -206,6 +215,15 @@ impl Bench {
         // What the preparation left belongs to no scenario.
         fs::remove_dir_all(self.home()).context("can't empty the home of bootstrap")?;
         Ok(())
+    }
+
+    /// A board whose disk stays: only its registration, which nobody knows any more, goes.
+    async fn prepare_as_it_is(&mut self) -> Result<()> {
+        self.machine.power_on().await?;
+        wait_for_ssh(self.machine(), BOOT_LIMIT).await?;
+        wait_until_booted(self.machine(), BOOT_LIMIT).await?;
+        self.root_sh(FORGET).await.context("can't take the board's registration away")?;
+        self.fresh_endpoint().await
     }
 
     async fn restore(&self, snapshot: &str) -> Result<()> {

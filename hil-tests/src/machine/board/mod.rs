@@ -133,7 +133,11 @@ impl Machine for Board {
     }
 
     fn can(&self, ability: Ability) -> bool {
-        ability == Ability::PowerCut
+        match ability {
+            Ability::PowerCut => true,
+            Ability::Reinstall => self.file.media.is_some(),
+            Ability::Snapshots | Ability::Link | Ability::Pause | Ability::SlowDisk => false,
+        }
     }
 
     fn login(&self, user: &str) -> Ssh {
@@ -220,13 +224,8 @@ impl Machine for Board {
     }
 
     async fn reinstall(&self) -> Result<(), MachineError> {
+        let Some(media) = &self.file.media else { return Err(self.cannot(Ability::Reinstall)) };
         self.power_cut().await?;
-        match &self.file.media {
-            Some(media) => self.write_media(media).await,
-            None => Err(MachineError::Unable {
-                name: self.file.name.clone(),
-                what: "be reinstalled; its file has no [media]",
-            }),
-        }
+        self.write_media(media).await
     }
 }
