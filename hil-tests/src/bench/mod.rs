@@ -147,7 +147,8 @@ impl Bench {
     /// Brings the endpoint back, where it was.
     pub async fn start_endpoint(&mut self) -> Result<()> {
         let address = self.machine.controller_address();
-        self.endpoint = Some(Endpoint::start(&self.paths, &self.stock.programs, address).await?);
+        let name = self.machine.host_seen_from_inside();
+        self.endpoint = Some(Endpoint::start(&self.paths, &self.stock.programs, address, name).await?);
         self.mark("the endpoint is up");
         Ok(())
     }

@@ -136,7 +136,7 @@ impl Rehearsal {
     pub async fn open(directory: &Path, stage: &Stage, network: Network, plans: &[HostPlan]) -> Result<Self> {
         let paths = Paths::new(directory)?;
         std::os::unix::fs::symlink(&stage.packages, paths.packages()).context("can't link the packages")?;
-        let endpoint = Endpoint::start(&paths, &stage.programs, network.controller()).await?;
+        let endpoint = Endpoint::start(&paths, &stage.programs, network.controller(), "localhost").await?;
         let fleet = Fleet::start(&directory.join("fleet"), &stage.ground, &network, plans).await?;
         fs::copy(&fleet.identity, paths.identity()).context("can't copy the key pair")?;
         let controller = Group::new(&directory.join("controller"))?;
