@@ -1,6 +1,7 @@
 //! A real board: the same trait as QEMU's machines, by a serial port, commands that switch its power, and a card that can be
 //! connected to this computer instead of the board.
 
+mod device;
 mod file;
 mod serial;
 
@@ -116,6 +117,7 @@ impl Board {
 }
 
 fn copy_flushed(image: &Path, device: &Path) -> io::Result<()> {
+    device::refuse_used(device)?;
     let mut from = fs::File::open(image)?;
     let mut to = fs::OpenOptions::new().write(true).open(device)?;
     io::copy(&mut from, &mut to)?;
