@@ -121,6 +121,11 @@ impl Bench {
         }
     }
 
+    /// What those logs have grown by.
+    fn grown_logs(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+        self.logs.iter().map(|(name, path, length)| (*name, record::grown(path, *length).unwrap_or_default()))
+    }
+
     /// Remembers how long every log is now.
     fn watch_logs(&mut self) {
         let logs = [
