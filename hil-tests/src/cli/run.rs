@@ -29,13 +29,13 @@ pub(super) struct Run {
     #[arg(long, value_enum, default_value = "full")]
     set: Set,
     /// Scenarios at a time [default: the number of processors].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::fleet::at_least_one())]
     jobs: Option<usize>,
     /// The seed of all that is chosen at random [default: a new one, which is shown].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Run each scenario so often, each time with the next seed.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
     /// A file that describes a real board; its name is a machine then.
     #[arg(long, value_name = "FILE")]
