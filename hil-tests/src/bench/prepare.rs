@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use images::{Image, Recipe};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{Bench, Record};
@@ -196,9 +197,10 @@ impl Bench {
             copy_directory(&self.enrolled_state(), &self.paths.endpoint_state()).await?;
             self.start_endpoint().await?;
             self.write_inventory()?;
+            let before = pings(&self.live_nodes().await?);
             // Its connections and its sense of time are those of the snapshot.
             self.root(&["systemctl", "restart", "amazon-ssm-agent"]).await?;
-            return self.wait_for_ping().await;
+            return self.wait_for_ping(before).await;
         }
         if self.machine.can(Ability::Reinstall) {
             self.prepare_fresh().await?;
@@ -248,12 +250,13 @@ impl Bench {
         self.write_inventory()
     }
 
-    async fn wait_for_ping(&self) -> Result<()> {
+    /// More than `before`: the endpoint's state tells of pings from before the snapshot, too.
+    async fn wait_for_ping(&self, before: u64) -> Result<()> {
         let deadline = Deadline::after(PING_LIMIT);
         loop {
             self.machine.check_alive()?;
             let nodes = self.live_nodes().await?;
-            if nodes.iter().any(|node| node["ping_status"] == "Online") {
+            if pings(&nodes) > before {
                 return Ok(());
             }
             ensure!(
@@ -267,6 +270,11 @@ impl Bench {
     fn enrolled_state(&self) -> PathBuf {
         self.paths.directory().join("endpoint.enrolled")
     }
+}
+
+/// How often all nodes together have pinged.
+fn pings(nodes: &[Value]) -> u64 {
+    nodes.iter().filter_map(|node| node["pings"].as_u64()).sum()
 }
 
 async fn copy_directory(from: &Path, to: &Path) -> Result<()> {
