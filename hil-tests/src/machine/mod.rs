@@ -146,7 +146,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// An error if nobody can expect an answer from it any more: it is off, or its kernel has given up.
     fn check_alive(&self) -> Result<(), MachineError> {
         let console = self.console_tail();
-        if self.is_on() && !console.contains("end Kernel panic") {
+        if self.is_on() && !console::has_panicked(&console) {
             return Ok(());
         }
         Err(MachineError::Dead { name: self.name().to_owned(), console })

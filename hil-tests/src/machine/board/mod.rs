@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Ability, Machine, MachineError, timed_out};
+use super::{Ability, Machine, MachineError, console, timed_out};
 use crate::ssh::Ssh;
 use crate::wait::Deadline;
 pub use file::{BoardFile, Media, Power, Reached, Serial};
@@ -188,6 +188,7 @@ impl Machine for Board {
 
     async fn power_on(&self) -> Result<(), MachineError> {
         if !self.is_on() {
+            console::begin(&self.console);
             self.command(&self.file.power.on).await?;
             self.on.store(true, Ordering::Relaxed);
             let reader = match &self.file.serial {
