@@ -16,3 +16,6 @@ trap clean EXIT
 template=$("$hil" snapshot x86_64 | awk '{ print $2 }')
 board=$(tools/fake-board.sh "$dir" "$template")
 "$hil" run --board "$board" --machine fake-board --scenario fresh-host --scenario second-run --results "$dir/results"
+# The same board with a card that stays in it: it is enrolled at an endpoint that is gone.
+sed '/^\[media\]/,$d' "$board" > "$dir/card-stays.toml"
+"$hil" run --board "$dir/card-stays.toml" --machine fake-board --scenario second-run --results "$dir/results"

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 /// What OpenSSH exits with when it never reached the command.
 const SSH_FAILED: i32 = 255;
+const DEFAULT_PORT: u16 = 22;
 /// Seconds that a shared connection outlives its last command. Nobody ends it if we are killed.
 const SHARED_FOR: &str = "ControlPersist=15";
 /// A local word to a local process.
@@ -228,6 +229,11 @@ fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// A line of `known_hosts`. By the default port a host is called without it: with it, nobody finds the line.
+pub(crate) fn known_hosts_line(address: &str, port: u16, key: &str) -> String {
+    if port == DEFAULT_PORT { format!("{address} {key}\n") } else { format!("[{address}]:{port} {key}\n") }
+}
+
 /// Does a server of SSH answer there? Cheap: no key exchange.
 pub(crate) async fn answers(address: &str, port: u16) -> bool {
     let attempt = async {
@@ -255,6 +261,20 @@ mod tests {
             limit: Duration::from_secs(1),
             shared: Some("/lab dir/ssh".into()),
         }
+    }
+
+    #[test]
+    fn openssh_finds_a_host_by_its_line_on_the_default_port_and_on_others() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+        let lines = known_hosts_line("192.0.2.2", 22, key) + &known_hosts_line("127.0.0.1", 40022, key);
+        std::fs::write(file.path(), lines).unwrap();
+        let found = |name: &str| {
+            let mut keygen = std::process::Command::new("ssh-keygen");
+            keygen.args(["-F", name, "-f"]).arg(file.path()).output().unwrap().status.success()
+        };
+        assert!(found("192.0.2.2") && found("[127.0.0.1]:40022"));
+        assert!(!found("[127.0.0.1]:40023") && !found("127.0.0.1"));
     }
 
     #[test]

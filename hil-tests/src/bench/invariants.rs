@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Bench;
-use crate::machine::wait_for_ssh;
+use crate::machine::{Machine, wait_for_ssh};
 
 /// How a scenario leaves its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +30,18 @@ if [ -e $vault/Store/RegistrationKey ]; then
     echo "node=$(sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' $vault/Store/RegistrationKey)"
     echo "mode=$(stat -c %a $vault/Store/RegistrationKey)"
 fi
-if [ -x /usr/bin/dpkg ]; then dpkg --audit | sed 's/^/audit=/'; else rpm -qa >/dev/null 2>&1 || echo 'audit=rpm -qa fails'; fi
+# A database that can't be read is worse than one with complaints, and its program says that elsewhere.
+if [ -x /usr/bin/dpkg ]; then
+    { dpkg --audit 2>/dev/null || echo 'dpkg --audit fails'; } | sed 's/^/audit=/'
+else
+    rpm -qa >/dev/null 2>&1 || echo 'audit=rpm -qa fails'
+fi
 for left in /var/lib/bootstrap/* /var/lib/bootstrap/.[!.]* /var/lib/amazon/ssm/Vault.* /tmp/*bootstrap* /tmp/amazon-ssm-agent*; do
     [ -e "$left" ] && echo "left=$left"
 done
 echo "unit=$(systemctl is-active amazon-ssm-agent 2>/dev/null)"
 echo end=yes
-journalctl --no-pager -o cat -b 2>/dev/null
+journalctl --no-pager -o cat 2>/dev/null
 cat /var/log/amazon/ssm/*.log /var/log/auth.log 2>/dev/null
 true
 "#;
@@ -58,41 +63,19 @@ impl Bench {
         for path in logs_of_the_controller(self) {
             no_code_in(&path.display().to_string(), &fs::read(&path).unwrap_or_default(), &digests)?;
         }
+        for (name, bytes) in self.grown_logs() {
+            no_code_in(name, &bytes, &digests)?;
+        }
         wait_for_ssh(self.machine(), ANSWER_LIMIT).await?;
-        let seen = self.root_sh(LOOK).await.context("can't look at the host")?;
-        let (facts, logs) = seen.split_once("end=yes").context("the look at the host was cut off")?;
-        no_code_in("a log of the host", logs.as_bytes(), &digests)?;
-        self.check_host(ending, facts).await
-    }
-
-    async fn check_host(&self, ending: Ending, facts: &str) -> Result<()> {
-        let of = |key: &str| facts.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        if let Some(complaint) = of("audit") {
-            bail!("the package manager complains: {complaint}");
+        let facts = look_at(self.machine(), &digests).await?;
+        check_host(&facts)?;
+        if ending == Ending::Enrolled {
+            check_enrolled(&facts, &self.live_nodes().await?)?;
         }
-        if let Some(mode) = of("mode") {
-            ensure!(mode == "600", "the vault's registration has mode {mode}");
+        if let Some(second) = self.second.as_deref().filter(|second| second.is_on()) {
+            check_host(&look_at(second, &digests).await?).context("on the second machine")?;
         }
-        if ending != Ending::Enrolled {
-            return Ok(());
-        }
-        if let Some(left) = of("left") {
-            bail!("{left} is left on the host");
-        }
-        let node = of("node").filter(|node| !node.is_empty()).context("the vault names no node")?;
-        ensure!(of("unit") == Some("active"), "the agent's unit is {:?}", of("unit"));
-        let nodes = self.live_nodes().await?;
-        let ids: Vec<&str> = nodes.iter().filter_map(|node| node["id"].as_str()).collect();
-        ensure!(ids.contains(&node), "SSM does not know {node} of the vault, only {ids:?}");
-        let orphans: Vec<&Value> =
-            nodes.iter().filter(|one| one["id"] != node && !self.is_second(one)).collect();
-        ensure!(orphans.is_empty(), "more than one registration for one host: {node} and {orphans:#?}");
         Ok(())
-    }
-
-    /// The second machine's node is in another environment.
-    fn is_second(&self, node: &Value) -> bool {
-        self.second.is_some() && node["tags"].to_string().contains("prod")
     }
 
     /// The endpoint keeps of each code only its digest; that is enough to find the code elsewhere.
@@ -104,10 +87,49 @@ impl Bench {
     }
 }
 
+/// The facts of a host, in whose logs there is no code.
+async fn look_at(machine: &dyn Machine, digests: &HashSet<String>) -> Result<String> {
+    let seen = machine.login("root").run(&["sh", "-c", LOOK]).await.context("can't look at the host")?;
+    let (facts, logs) = seen.split_once("end=yes").context("the look at the host was cut off")?;
+    no_code_in("a log of the host", logs.as_bytes(), digests)?;
+    Ok(facts.to_owned())
+}
+
+fn fact<'a>(facts: &'a str, key: &str) -> Option<&'a str> {
+    facts.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// What must hold on a host however a scenario leaves it.
+fn check_host(facts: &str) -> Result<()> {
+    if let Some(complaint) = fact(facts, "audit") {
+        bail!("the package manager complains: {complaint}");
+    }
+    if let Some(mode) = fact(facts, "mode") {
+        ensure!(mode == "600", "the vault's registration has mode {mode}");
+    }
+    Ok(())
+}
+
+/// What must hold on a managed node, the only one of its endpoint.
+fn check_enrolled(facts: &str, nodes: &[Value]) -> Result<()> {
+    if let Some(left) = fact(facts, "left") {
+        bail!("{left} is left on the host");
+    }
+    let node = fact(facts, "node").filter(|node| !node.is_empty()).context("the vault names no node")?;
+    let unit = fact(facts, "unit");
+    ensure!(unit == Some("active"), "the agent's unit is {unit:?}");
+    let ids: Vec<&str> = nodes.iter().filter_map(|node| node["id"].as_str()).collect();
+    ensure!(ids.contains(&node), "SSM does not know {node} of the vault, only {ids:?}");
+    ensure!(nodes.len() == 1, "more than one registration for one host: {node} and {nodes:#?}");
+    Ok(())
+}
+
+/// Packages of the agent hold no log, and are megabytes that look like codes.
 fn logs_of_the_controller(bench: &Bench) -> Vec<std::path::PathBuf> {
-    let mut found = vec![bench.paths.endpoint_log()];
+    let mut found = Vec::new();
     files_under(&bench.home(), &mut found);
     files_under(bench.record.directory(), &mut found);
+    found.retain(|path| path.extension().is_none_or(|end| end != "deb" && end != "rpm"));
     found
 }
 
@@ -124,9 +146,7 @@ fn no_code_in(name: &str, bytes: &[u8], digests: &HashSet<String>) -> Result<()>
         return Ok(());
     }
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    // A package of the agent is megabytes of such stretches, and holds no log.
-    let text = bytes.get(..bytes.len().min(4 << 20)).unwrap_or_default();
-    for run in text.split(|byte| !alphabet(byte)).filter(|run| run.len() >= CODE_LENGTH) {
+    for run in bytes.split(|byte| !alphabet(byte)).filter(|run| run.len() >= CODE_LENGTH) {
         for window in run.windows(CODE_LENGTH) {
             let digest = hex::encode(Sha256::digest(window));
             ensure!(!digests.contains(&digest), "an activation code stands in {name}");
@@ -138,6 +158,53 @@ fn no_code_in(name: &str, bytes: &[u8], digests: &HashSet<String>) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ENROLLED: &str = "node=mi-1\nmode=600\nunit=active\n";
+
+    #[test]
+    fn every_invariant_of_a_host_can_fail_and_names_what_is_wrong() {
+        check_host(ENROLLED).unwrap();
+        for (facts, expected) in [("audit=half installed", "half installed"), ("mode=644", "mode 644")] {
+            let error = check_host(facts).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let node = |id: &str| serde_json::json!({ "id": id });
+        check_enrolled(ENROLLED, &[node("mi-1")]).unwrap();
+        for (facts, nodes, expected) in [
+            ("left=/tmp/bootstrap\n", vec![node("mi-1")], "/tmp/bootstrap is left"),
+            ("unit=active\n", vec![node("mi-1")], "names no node"),
+            ("node=\nunit=active\n", vec![node("mi-1")], "names no node"),
+            ("node=mi-1\nunit=failed\n", vec![node("mi-1")], "\"failed\""),
+            (ENROLLED, vec![node("mi-2")], "does not know mi-1"),
+            (ENROLLED, vec![node("mi-1"), node("mi-2")], "more than one registration"),
+        ] {
+            let error = check_enrolled(facts, &nodes).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_package_database_that_can_not_be_read_is_a_complaint() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let programs = tempfile::tempdir().unwrap();
+        for name in ["dpkg", "rpm", "journalctl", "systemctl"] {
+            let path = programs.path().join(name);
+            fs::write(&path, "#!/bin/sh\necho 'the database is damaged' >&2\nexit 2\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", programs.path().display());
+        let look = std::process::Command::new("sh").args(["-c", LOOK]).env("PATH", path).output().unwrap();
+        let facts = String::from_utf8_lossy(&look.stdout).into_owned();
+        let error = check_host(facts.split_once("end=yes").unwrap().0).unwrap_err().to_string();
+        assert!(error.contains("fails"), "{error}");
+    }
+
+    #[test]
+    fn a_code_is_found_however_much_stands_before_it() {
+        let digests = HashSet::from([hex::encode(Sha256::digest("AbCdEfGhIjKlMnOpQrSt"))]);
+        let log = "a line of a log\n".repeat(1 << 19) + "code AbCdEfGhIjKlMnOpQrSt\n";
+        assert!(no_code_in("log", log.as_bytes(), &digests).is_err());
+    }
 
     #[test]
     fn a_code_is_found_in_the_middle_of_a_longer_word_and_nothing_else_is() {

@@ -121,6 +121,11 @@ impl Bench {
         }
     }
 
+    /// What those logs have grown by.
+    fn grown_logs(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+        self.logs.iter().map(|(name, path, length)| (*name, record::grown(path, *length).unwrap_or_default()))
+    }
+
     /// Remembers how long every log is now.
     fn watch_logs(&mut self) {
         let logs = [
@@ -147,7 +152,8 @@ impl Bench {
     /// Brings the endpoint back, where it was.
     pub async fn start_endpoint(&mut self) -> Result<()> {
         let address = self.machine.controller_address();
-        self.endpoint = Some(Endpoint::start(&self.paths, &self.stock.programs, address).await?);
+        let name = self.machine.host_seen_from_inside();
+        self.endpoint = Some(Endpoint::start(&self.paths, &self.stock.programs, address, name).await?);
         self.mark("the endpoint is up");
         Ok(())
     }
@@ -315,5 +321,5 @@ fn inventory_text(kind: &Kind, endpoint: &Endpoint, machines: &[(&str, &dyn Mach
 
 fn known_hosts_line(machine: &dyn Machine) -> Result<String> {
     let login = machine.login("admin");
-    Ok(format!("[{}]:{} {}\n", login.address, login.port, machine.host_key()?))
+    Ok(crate::ssh::known_hosts_line(&login.address, login.port, &machine.host_key()?))
 }

@@ -1,5 +1,6 @@
 //! How a bench comes to be, and how it is brought to where a scenario starts: by a snapshot where the machine has any, by
-//! a reinstallation where it has none, and not at all where the scenario before left it right there.
+//! a reinstallation where it has none, as it is where it has neither, and not at all where the scenario before left it right
+//! there.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use images::{Image, Recipe};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{Bench, Record};
@@ -28,6 +30,10 @@ const RESTORE_LIMIT: Duration = Duration::from_mins(3);
 const BOOT_LIMIT: Duration = Duration::from_mins(15);
 /// An agent that was restarted says so at once.
 const PING_LIMIT: Duration = Duration::from_mins(2);
+
+/// Without a registration, and without the credentials that would prove another account's.
+const FORGET: &str = "systemctl stop amazon-ssm-agent 2>/dev/null; cd /var/lib/amazon/ssm 2>/dev/null || exit 0; \
+                      rm -rf Vault Vault.* registration runtimeconfig";
 
 /// What all benches of a run share.
 #[derive(Debug)]
@@ -191,11 +197,16 @@ impl Bench {
             copy_directory(&self.enrolled_state(), &self.paths.endpoint_state()).await?;
             self.start_endpoint().await?;
             self.write_inventory()?;
+            let before = pings(&self.live_nodes().await?);
             // Its connections and its sense of time are those of the snapshot.
             self.root(&["systemctl", "restart", "amazon-ssm-agent"]).await?;
-            return self.wait_for_ping().await;
+            return self.wait_for_ping(before).await;
         }
-        self.prepare_fresh().await?;
+        if self.machine.can(Ability::Reinstall) {
+            self.prepare_fresh().await?;
+        } else {
+            self.prepare_as_it_is().await?;
+        }
         let ran = self.enrol().await?.expect_code(0).context("the host could not be enrolled beforehand")?;
         ensure!(ran.host(super::HOST)?["outcome"] == "online", "it is not online: {ran:#?}");
         if self.machine.can(Ability::Snapshots) {
@@ -206,6 +217,15 @@ impl Bench {
         // What the preparation left belongs to no scenario.
         fs::remove_dir_all(self.home()).context("can't empty the home of bootstrap")?;
         Ok(())
+    }
+
+    /// A board whose disk stays: only its registration, which nobody knows any more, goes.
+    async fn prepare_as_it_is(&mut self) -> Result<()> {
+        self.machine.power_on().await?;
+        wait_for_ssh(self.machine(), BOOT_LIMIT).await?;
+        wait_until_booted(self.machine(), BOOT_LIMIT).await?;
+        self.root_sh(FORGET).await.context("can't take the board's registration away")?;
+        self.fresh_endpoint().await
     }
 
     async fn restore(&self, snapshot: &str) -> Result<()> {
@@ -230,12 +250,13 @@ impl Bench {
         self.write_inventory()
     }
 
-    async fn wait_for_ping(&self) -> Result<()> {
+    /// More than `before`: the endpoint's state tells of pings from before the snapshot, too.
+    async fn wait_for_ping(&self, before: u64) -> Result<()> {
         let deadline = Deadline::after(PING_LIMIT);
         loop {
             self.machine.check_alive()?;
             let nodes = self.live_nodes().await?;
-            if nodes.iter().any(|node| node["ping_status"] == "Online") {
+            if pings(&nodes) > before {
                 return Ok(());
             }
             ensure!(
@@ -249,6 +270,11 @@ impl Bench {
     fn enrolled_state(&self) -> PathBuf {
         self.paths.directory().join("endpoint.enrolled")
     }
+}
+
+/// How often all nodes together have pinged.
+fn pings(nodes: &[Value]) -> u64 {
+    nodes.iter().filter_map(|node| node["pings"].as_u64()).sum()
 }
 
 async fn copy_directory(from: &Path, to: &Path) -> Result<()> {

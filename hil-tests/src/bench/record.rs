@@ -1,12 +1,15 @@
 //! What is kept of one scenario: its timeline, and a directory with the logs of everything that took part.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::report::Mark;
+
+/// A machine that floods its console shall fill neither the results nor the memory of this computer.
+const LARGEST: u64 = 16 << 20;
 
 /// The record of one scenario on one machine.
 #[derive(Debug)]
@@ -50,10 +53,45 @@ impl Record {
     /// Keeps what a log has grown by since it was `length` bytes long. A log that is gone is no error: a machine that
     /// never started has none.
     pub fn keep(&self, name: &str, log: &Path, length: u64) {
-        let Ok(bytes) = fs::read(log) else { return };
-        let from = usize::try_from(length).unwrap_or(0);
-        let grown = bytes.get(from..).unwrap_or(&bytes);
+        let Ok(grown) = grown(log, length) else { return };
         // The scenario's outcome must not hang on a full disk.
         let _ = fs::write(self.directory.join(name), grown);
+    }
+}
+
+/// What a log has grown by since it was `length` bytes long; of more than anybody reads the end, and a line that says so.
+pub(super) fn grown(log: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(log)?;
+    let end = file.metadata()?.len();
+    // One that is shorter now was begun anew.
+    let begin = if end < length { 0 } else { length };
+    let from = begin.max(end.saturating_sub(LARGEST));
+    let mut bytes = Vec::new();
+    if from > begin {
+        writeln!(bytes, "[{} bytes before this are left out]", from - begin)?;
+    }
+    file.seek(SeekFrom::Start(from))?;
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_flooded_log_the_end_is_kept_and_of_any_other_what_it_has_grown_by() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("console.log");
+        fs::write(&log, "before\nnow\n").unwrap();
+        assert_eq!(grown(&log, 7).unwrap(), b"now\n");
+        assert_eq!(grown(&log, 70).unwrap(), b"before\nnow\n", "it was begun anew");
+        // Sparse: it has no bytes but the last.
+        let mut file = fs::OpenOptions::new().append(true).open(&log).unwrap();
+        file.set_len(LARGEST + 100).unwrap();
+        file.write_all(b"panic\n").unwrap();
+        let kept = grown(&log, 7).unwrap();
+        assert!(kept.starts_with(b"[99 bytes before this are left out]\n"), "{}", kept.len());
+        assert!(kept.ends_with(b"\0panic\n") && kept.len() < usize::try_from(LARGEST).unwrap() + 50);
     }
 }

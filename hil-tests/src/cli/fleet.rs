@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum as _};
 
 use super::{print, run::Places};
@@ -12,7 +13,7 @@ use crate::Narration;
 use crate::fleet::bench::{self, Options};
 use crate::fleet::rehearsal::Stage;
 use crate::fleet::trials::{Chances, Trial};
-use crate::fleet::{HostPlan, Network, Rehearsal};
+use crate::fleet::{self, HostPlan, Network, Rehearsal};
 use crate::runner::{self, Workshop};
 
 /// What to do with fleets. All of it needs root, for mount namespaces.
@@ -29,7 +30,7 @@ pub(super) enum Fleet {
 #[derive(Debug, Args)]
 pub(super) struct Up {
     /// Hosts.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = hosts())]
     hosts: usize,
     #[command(flatten)]
     places: Places,
@@ -41,7 +42,7 @@ pub(super) struct Test {
     #[arg(long, value_enum, value_name = "NAME")]
     trial: Vec<Trial>,
     /// How often the controller is killed.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     kills: u32,
     /// The seed of all that is chosen at random [default: a new one, which is shown].
     #[arg(long, value_name = "N")]
@@ -53,22 +54,22 @@ pub(super) struct Test {
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Hosts.
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = hosts())]
     hosts: usize,
     /// How often each is run.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one())]
     rounds: usize,
     /// Megabytes that the package has; may be given several times.
     #[arg(long, value_name = "MB", default_values_t = [0, 30])]
     megabytes: Vec<usize>,
     /// Only look at fleets of these sizes: what a host costs in each.
-    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["hosts", "rounds", "megabytes"])]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = hosts(), conflicts_with_all = ["hosts", "rounds", "megabytes"])]
     scale: Vec<usize>,
     /// Where to draw what `--scale` has measured, as SVG.
     #[arg(long, value_name = "FILE", requires = "scale")]
     plot: Option<PathBuf>,
     /// Only hold so many connections open at once: the memory that takes.
-    #[arg(long, value_name = "N", conflicts_with_all = ["hosts", "rounds", "megabytes", "scale", "round_trip"])]
+    #[arg(long, value_name = "N", value_parser = at_least_one(), conflicts_with_all = ["hosts", "rounds", "megabytes", "scale", "round_trip"])]
     connections: Option<usize>,
     /// Only count the round trips of one host, this many milliseconds away.
     #[arg(long, value_name = "MS", conflicts_with_all = ["hosts", "megabytes", "scale"])]
@@ -77,8 +78,19 @@ pub(super) struct Bench {
     places: Places,
 }
 
+/// Of none nothing can be shown.
+pub(super) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+fn hosts() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=fleet::MOST as u64)
+}
+
 impl Fleet {
     pub(super) async fn run(self) -> Result<ExitCode> {
+        // Before images are built for it.
+        fleet::check_root()?;
         match self {
             Self::Up(up) => up.run().await,
             Self::Test(test) => test.run().await,

@@ -75,3 +75,26 @@ impl Cli {
 fn print(text: &str) -> Result<()> {
     writeln!(io::stdout().lock(), "{text}").context("can't write to stdout")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_of_something_is_refused() {
+        Cli::try_parse_from(["hil", "fleet", "test", "--kills", "1"]).unwrap();
+        for line in [
+            "run --repeat 0",
+            "run --jobs 0",
+            "fleet up --hosts 0",
+            "fleet up --hosts 62501",
+            "fleet test --kills 0",
+            "fleet bench --rounds 0",
+            "fleet bench --scale 50,0",
+            "fleet bench --connections 0",
+        ] {
+            let error = Cli::try_parse_from(["hil"].into_iter().chain(line.split(' '))).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{line}: {error}");
+        }
+    }
+}

@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::Narration;
 use crate::lab::{AGENT_VARIABLE, Programs, STATICS_VARIABLE};
 use crate::machine::board::BoardFile;
 use crate::own_image::OwnImage;
 use crate::report::{self, Outcome};
-use crate::runner::{self, News, Options, Selection};
+use crate::runner::{self, News, Options, Ran, Selection};
 use crate::scenarios::Set;
 
 /// Arguments of `run`.
@@ -29,13 +29,13 @@ pub(super) struct Run {
     #[arg(long, value_enum, default_value = "full")]
     set: Set,
     /// Scenarios at a time [default: the number of processors].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::fleet::at_least_one())]
     jobs: Option<usize>,
     /// The seed of all that is chosen at random [default: a new one, which is shown].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Run each scenario so often, each time with the next seed.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
     /// A file that describes a real board; its name is a machine then.
     #[arg(long, value_name = "FILE")]
@@ -99,9 +99,16 @@ impl Run {
             News::Began(machine, scenario) => told.say(&format!("  ...   {machine} {scenario}")),
             News::Ended(cell) => told.say(&report::terminal::line(cell)),
         };
-        let report = runner::run(options, interruption(narration.clone()), tell).await?;
-        report::write(&report, &results)?;
+        let (stop, at_once) = interruption(narration.clone());
+        // A task of its own: it may be in the middle of something that blocks when somebody wants to end.
+        let running = tokio::spawn(runner::run(options, stop, tell));
+        let Ran { report, tidied } = tokio::select! {
+            ran = running => ran.context("the run panicked")??,
+            _ = at_once => return Ok(ExitCode::from(130)),
+        };
+        let written = report::write(&report, &results);
         super::print(&report::terminal::summary(&report, &results))?;
+        written.and(tidied)?;
         Ok(exit_code(&report))
     }
 }
@@ -113,22 +120,28 @@ fn exit_code(report: &report::Report) -> ExitCode {
     if report.count(Outcome::Failed) > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Turns true at the first Ctrl-C or SIGTERM.
-fn interruption(narration: Narration) -> watch::Receiver<bool> {
-    let (sender, receiver) = watch::channel(false);
+/// The first turns true at the first Ctrl-C or SIGTERM; at the next one the second speaks.
+fn interruption(narration: Narration) -> (watch::Receiver<bool>, oneshot::Receiver<()>) {
+    let ((stop, stopped), (at_once, ended)) = (watch::channel(false), oneshot::channel());
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        narration.say("interrupted: what runs is ended, and the report is written");
-        sender.send_replace(true);
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+        let mut heard = async || {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        heard().await;
+        narration.say("interrupted: what runs is ended, and the report is written; once more ends at once, without a report");
+        stop.send_replace(true);
+        heard().await;
+        // Nobody listens any more if the run has just ended.
+        let _ = at_once.send(());
         // Dropped, it would say that nobody can interrupt any more; that is true, but the readers wait on it.
         std::future::pending::<()>().await;
     });
-    receiver
+    (stopped, ended)
 }
 
 fn processors() -> usize {

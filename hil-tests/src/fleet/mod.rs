@@ -92,6 +92,15 @@ impl Host {
     }
 }
 
+/// An error if we may not make what hosts live in.
+pub fn check_root() -> Result<()> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "a fleet needs root, for its mount namespaces; run this with sudo"
+    );
+    Ok(())
+}
+
 /// Hosts that run. They end when it is dropped.
 #[derive(Debug)]
 pub struct Fleet {
@@ -113,10 +122,7 @@ impl Fleet {
         network: &Network,
         plans: &[HostPlan],
     ) -> Result<Self> {
-        ensure!(
-            rustix::process::geteuid().is_root(),
-            "a fleet needs root, for its mount namespaces; run this with sudo"
-        );
+        check_root()?;
         ensure!(plans.len() <= MOST, "a fleet has at most {MOST} hosts");
         let layers = Layers::make(ground, &directory.join("layers")).await?;
         let group = Group::new(directory)?;

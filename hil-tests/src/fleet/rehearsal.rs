@@ -1,6 +1,5 @@
 //! A fleet with everything around it: endpoint, packages, inventory, and `bootstrap` as a user runs it, measured.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use super::{Fleet, Ground, Group, HostPlan, Network, layers, stub};
 use crate::lab::inventory::{self, Host, Urls};
 use crate::lab::{Endpoint, Paths, Programs, endpoint, guests, packages};
 use crate::narration::Narration;
+use crate::ssh::known_hosts_line;
 
 /// How often the memory of a program is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -136,7 +136,7 @@ impl Rehearsal {
     pub async fn open(directory: &Path, stage: &Stage, network: Network, plans: &[HostPlan]) -> Result<Self> {
         let paths = Paths::new(directory)?;
         std::os::unix::fs::symlink(&stage.packages, paths.packages()).context("can't link the packages")?;
-        let endpoint = Endpoint::start(&paths, &stage.programs, network.controller()).await?;
+        let endpoint = Endpoint::start(&paths, &stage.programs, network.controller(), "localhost").await?;
         let fleet = Fleet::start(&directory.join("fleet"), &stage.ground, &network, plans).await?;
         fs::copy(&fleet.identity, paths.identity()).context("can't copy the key pair")?;
         let controller = Group::new(&directory.join("controller"))?;
@@ -156,10 +156,10 @@ impl Rehearsal {
     pub fn write_inventory(&self, hosts: &[(String, SocketAddr)]) -> Result<()> {
         let mut known = String::new();
         let hosts = hosts.iter().map(|(name, address)| {
-            // A string takes every line.
-            let _ = writeln!(known, "[{}]:{} {}", address.ip(), address.port(), self.fleet.host_key);
             let (name, environment) = (name.clone(), "dev".to_owned());
-            Host { name, address: address.ip().to_string(), port: address.port(), environment }
+            let (address, port) = (address.ip().to_string(), address.port());
+            known.push_str(&known_hosts_line(&address, port, &self.fleet.host_key));
+            Host { name, address, port, environment }
         });
         let hosts: Vec<Host> = hosts.collect();
         let url = &self.endpoint.url;

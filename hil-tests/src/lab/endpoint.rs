@@ -61,8 +61,14 @@ impl Endpoint {
         (endpoint.process().is_alive() && endpoint.accepts().await).then_some(endpoint)
     }
 
-    /// Starts it on an address, detached from this program's terminal, and waits for its ready file.
-    pub(crate) async fn start(paths: &Paths, programs: &Programs, listen: IpAddr) -> Result<Self> {
+    /// Starts it on an address, detached from this program's terminal, and waits for its ready file. `name` is how agents call
+    /// this computer.
+    pub(crate) async fn start(
+        paths: &Paths,
+        programs: &Programs,
+        listen: IpAddr,
+        name: &str,
+    ) -> Result<Self> {
         let ready = paths.endpoint_ready();
         let addresses = Addresses::of_last_time(paths).unwrap_or_else(|| Addresses::on(listen));
         stop(paths).await;
@@ -79,7 +85,7 @@ impl Endpoint {
         let mut command = Command::new("setsid");
         command.arg(&programs.ssm_lab).args(["serve", "--listen", &addresses.listen.to_string()]);
         command
-            .args(["--tls-listen", &addresses.tls.to_string()])
+            .args(["--tls-listen", &addresses.tls.to_string(), "--tls-name", name])
             .args(["--admin-listen", &addresses.admin.to_string(), "--state-dir"])
             .arg(paths.endpoint_state());
         command.arg("--ready-file").arg(&ready);
@@ -108,7 +114,13 @@ impl Endpoint {
     /// URL for an agent in a machine.
     #[must_use]
     pub fn url_seen_from(&self, machine: &dyn Machine) -> String {
-        self.url.replace("127.0.0.1", machine.host_seen_from_inside())
+        with_host(&self.url, machine.host_seen_from_inside())
+    }
+
+    /// URL with TLS for an agent in a machine.
+    pub fn tls_url_seen_from(&self, machine: &dyn Machine) -> Result<String> {
+        let url = self.tls_endpoint.as_deref().context("the endpoint serves no TLS")?;
+        Ok(with_host(url, machine.host_seen_from_inside()))
     }
 
     /// Its process.
@@ -169,6 +181,17 @@ impl Addresses {
     }
 }
 
+/// The same port on a host that is named in another way.
+fn with_host(url: &str, host: &str) -> String {
+    let Some((scheme, address)) =
+        url.split_once("://").zip(address_of(url)).map(|((scheme, _), at)| (scheme, at))
+    else {
+        return url.to_owned();
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    format!("{scheme}://{host}:{}", address.port())
+}
+
 /// `http://127.0.0.1:8080` as an address.
 fn address_of(url: &str) -> Option<SocketAddr> {
     let (_, rest) = url.split_once("://")?;
@@ -197,6 +220,18 @@ mod tests {
         assert_eq!(address_of("http://127.0.0.1:8080"), Some(([127, 0, 0, 1], 8080).into()));
         assert_eq!(address_of("http://127.0.0.1:8080/"), Some(([127, 0, 0, 1], 8080).into()));
         assert_eq!(address_of("127.0.0.1:8080"), None);
+    }
+
+    #[test]
+    fn a_machine_is_told_how_it_reaches_the_endpoint_wherever_that_listens() {
+        for (url, host, expected) in [
+            ("http://127.0.0.1:8080", "10.0.2.2", "http://10.0.2.2:8080"),
+            ("https://0.0.0.0:8443", "192.0.2.1", "https://192.0.2.1:8443"),
+            ("http://10.9.8.7:8080", "192.0.2.1", "http://192.0.2.1:8080"),
+            ("http://[::]:8080", "2001:db8::1", "http://[2001:db8::1]:8080"),
+        ] {
+            assert_eq!(with_host(url, host), expected);
+        }
     }
 
     #[tokio::test]

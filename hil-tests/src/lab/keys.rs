@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::paths::Paths;
 use crate::machine::Machine;
 use crate::machine::qemu::Qemu;
+use crate::ssh::known_hosts_line;
 
 /// Makes the lab key pair unless it is there.
 pub(super) fn make(paths: &Paths) -> Result<()> {
@@ -29,31 +30,8 @@ pub(super) fn make(paths: &Paths) -> Result<()> {
 pub(super) fn write_known_hosts<'a>(paths: &Paths, machines: impl Iterator<Item = &'a Qemu>) -> Result<()> {
     let mut text = String::new();
     for machine in machines {
-        text.push_str(&known_hosts_line(machine.ssh_port(), &machine.host_key()?));
+        text.push_str(&known_hosts_line("127.0.0.1", machine.ssh_port(), &machine.host_key()?));
     }
     let path = paths.known_hosts();
     crate::private_file::write(&path, &text).with_context(|| format!("can't write {}", path.display()))
-}
-
-fn known_hosts_line(port: u16, key: &str) -> String {
-    format!("[127.0.0.1]:{port} {key}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn openssh_finds_the_line_under_the_guests_port() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
-        std::fs::write(file.path(), known_hosts_line(40022, key)).unwrap();
-        let found = |name: &str| {
-            let output =
-                Command::new("ssh-keygen").args(["-F", name, "-f"]).arg(file.path()).output().unwrap();
-            output.status.success()
-        };
-        assert!(found("[127.0.0.1]:40022"));
-        assert!(!found("[127.0.0.1]:40023"));
-    }
 }

@@ -132,7 +132,10 @@ async fn endpoint(paths: &Paths, options: &LabOptions, programs_changed: bool) -
         return Ok(endpoint);
     }
     narration
-        .step_async("starting the endpoint", Endpoint::start(paths, &options.programs, endpoint::LOOPBACK))
+        .step_async(
+            "starting the endpoint",
+            Endpoint::start(paths, &options.programs, endpoint::LOOPBACK, "localhost"),
+        )
         .await
 }
 

@@ -1,13 +1,28 @@
 //! The end of a guest's console, made fit for an error message.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::path::Path;
 
 /// Lines shown in an error.
 pub(super) const LINES: usize = 15;
 /// Far more than those lines take.
 const BYTES: u64 = 16 * 1024;
+
+/// Stands in a log where the machine was switched on, or went back to a snapshot: what is above is over.
+const BEGIN: &str = "---- hil: the machine begins here ----";
+
+/// Notes in a log that the machine begins now.
+pub(super) fn begin(log: &Path) {
+    let file = OpenOptions::new().create(true).append(true).open(log);
+    // Who can't write it finds out by the machine, which writes there too.
+    let _ = file.and_then(|mut file| writeln!(file, "\n{BEGIN}"));
+}
+
+/// Whether the kernel of a machine has given up since it began, by the end of its log.
+pub(super) fn has_panicked(tail: &str) -> bool {
+    tail.rsplit(BEGIN).next().is_some_and(|now| now.contains("end Kernel panic"))
+}
 
 /// The last lines of a log, without colours and control characters; empty if there is none.
 pub(crate) fn tail(path: &Path, lines: usize) -> String {
@@ -48,6 +63,18 @@ mod tests {
     fn colours_and_returns_of_systemd_are_dropped() {
         let line = "[\u{1b}[0;32m  OK  \u{1b}[0m] Started \u{1b}[0;1;39mssh.service\u{1b}[0m.\r\n\u{1b}[K";
         assert_eq!(plain(line), "[  OK  ] Started ssh.service.\n");
+    }
+
+    #[test]
+    fn a_panic_is_over_once_the_machine_begins_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let panicked = || has_panicked(&tail(file.path(), LINES));
+        begin(file.path());
+        assert!(!panicked());
+        std::fs::write(file.path(), "---[ end Kernel panic - not syncing: VFS ]---").unwrap();
+        assert!(panicked());
+        begin(file.path());
+        assert!(!panicked());
     }
 
     #[test]

@@ -40,10 +40,12 @@ pub enum Ability {
     Pause,
     /// Its disk can be slowed down.
     SlowDisk,
+    /// It can be given the disk of its image again.
+    Reinstall,
 }
 
 impl Ability {
-    /// In words, as in "it cannot ...".
+    /// In words, as in "it has no way to ...".
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -52,6 +54,7 @@ impl Ability {
             Self::Link => "pull its network cable",
             Self::Pause => "stop its processors",
             Self::SlowDisk => "slow its disk down",
+            Self::Reinstall => "be reinstalled, for which a board's file needs [media]",
         }
     }
 }
@@ -102,7 +105,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// Pulls the plug: what it has not written is lost.
     async fn power_cut(&self) -> Result<(), MachineError>;
 
-    /// Gives it the disk of its image again and switches it off.
+    /// Gives it the disk of its image again and switches it off; needs [`Ability::Reinstall`].
     async fn reinstall(&self) -> Result<(), MachineError>;
 
     /// Saves memory and disk under a name: letters, digits and `-`.
@@ -143,7 +146,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// An error if nobody can expect an answer from it any more: it is off, or its kernel has given up.
     fn check_alive(&self) -> Result<(), MachineError> {
         let console = self.console_tail();
-        if self.is_on() && !console.contains("end Kernel panic") {
+        if self.is_on() && !console::has_panicked(&console) {
             return Ok(());
         }
         Err(MachineError::Dead { name: self.name().to_owned(), console })

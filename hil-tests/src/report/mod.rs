@@ -6,6 +6,7 @@ pub mod terminal;
 mod words;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -103,14 +104,54 @@ impl Report {
     }
 }
 
-/// Writes the report in all its forms into a directory.
+/// Writes the report in all its forms into a directory: each whole, or not at all, and as many as can be.
 pub fn write(report: &Report, directory: &Path) -> Result<()> {
     let json = serde_json::to_string_pretty(report).context("the report is no JSON")?;
     let forms =
         [("report.json", json), ("junit.xml", junit::junit(report)?), ("report.html", html::html(report))];
-    for (name, text) in forms {
-        let path = directory.join(name);
-        fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
+    let written: Vec<Result<()>> = forms
+        .into_iter()
+        .map(|(name, text)| {
+            let path = directory.join(name);
+            replace(&path, &text).with_context(|| format!("can't write {}", path.display()))
+        })
+        .collect();
+    written.into_iter().collect()
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_added_extension("new");
+    let replaced = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if replaced.is_err() {
+        // On a full disk it takes what room is left.
+        let _ = fs::remove_file(&beside);
     }
-    Ok(())
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_can_not_be_written_costs_no_other_and_leaves_no_half_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("report.json")).unwrap();
+        let report = Report {
+            schema: 1,
+            started: "2026-11-22T17:33:10Z".to_owned(),
+            elapsed_ms: 0,
+            seed: 7,
+            jobs: 1,
+            interrupted: false,
+            machines: Vec::new(),
+            cells: Vec::new(),
+        };
+        let error = write(&report, directory.path()).unwrap_err().to_string();
+        assert!(error.contains("report.json"), "{error}");
+        let mut names: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["junit.xml", "report.html", "report.json"]);
+    }
 }

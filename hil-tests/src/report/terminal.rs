@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::words::legible;
 use super::{Cell, Outcome, Report};
 
 /// One scenario, as it ended.
@@ -28,7 +29,7 @@ pub fn line(cell: &Cell) -> String {
         }
         let _ = write!(text, "\n        again: {}", cell.replay);
     }
-    text
+    legible(&text)
 }
 
 /// All of them.
@@ -50,7 +51,7 @@ pub fn summary(report: &Report, results: &Path) -> String {
         seconds(report.elapsed_ms),
         report.seed
     );
-    text
+    legible(&text)
 }
 
 fn seconds(milliseconds: u64) -> f64 {
@@ -68,7 +69,8 @@ mod tests {
             scenario: "reboot".to_owned(),
             summary: String::new(),
             outcome: Outcome::Failed,
-            causes: vec!["it is not back".to_owned(), "no route".to_owned()],
+            // What a guest says may be anything: the second one would clear the screen.
+            causes: vec!["it is not back".to_owned(), "\u{1b}[2Jno route".to_owned()],
             seed: 7,
             started_ms: 0,
             elapsed_ms: 61_540,
@@ -77,7 +79,7 @@ mod tests {
             logs: "logs".into(),
             replay: "hil run --seed 7".to_owned(),
         };
-        let expected = "FAILED  aarch64 reboot in 61.5 s\n        it is not back\n        no route\n        \
+        let expected = "FAILED  aarch64 reboot in 61.5 s\n        it is not back\n        [2Jno route\n        \
                         the end of its console:\n          login:\n        again: hil run --seed 7";
         assert_eq!(line(&cell), expected);
     }

@@ -1,5 +1,7 @@
 //! Which scenarios meet which machines: pure, so that `hil list` and `hil run` can't disagree.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 
 use crate::kinds::{KINDS, Kind};
@@ -77,6 +79,10 @@ fn chosen_machines(selection: &Selection) -> Result<Vec<(String, &'static Kind)>
         KINDS.iter().map(|kind| (kind.name.to_owned(), kind)).collect();
     all.extend(selection.boards.iter().map(|board| (board.name.clone(), board.kind)));
     all.extend(selection.images.iter().map(|own| (own.recipe.name().to_owned(), own.kind)));
+    let mut names = BTreeSet::new();
+    if let Some((name, _)) = all.iter().find(|(name, _)| !names.insert(name)) {
+        bail!("two machines are called {name:?}; give each --board and --image a name of its own");
+    }
     if selection.machines.is_empty() {
         all.retain(|(name, kind)| !kind.slow || name != kind.name);
         return Ok(all);
@@ -144,6 +150,23 @@ mod tests {
         assert!(error.contains("\"vax\"") && error.contains("aarch64"), "{error}");
         let error = cells(&selection(&[], &["fresh*x"], Set::Core), 1, 0).unwrap_err().to_string();
         assert!(error.contains("hil list"), "{error}");
+    }
+
+    #[test]
+    fn of_two_machines_with_one_name_none_is_guessed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("board.toml");
+        let text = "name = \"desk-pi\"\nkind = \"raspi3b\"\ncontroller = \"192.0.2.1\"\n\
+                    power = { on = [\"true\"], off = [\"true\"] }\n\
+                    ssh = { address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }\n";
+        std::fs::write(&path, text).unwrap();
+        let board = BoardFile::read(&path).unwrap();
+        let mut selection = selection(&["desk-pi"], &["second-run"], Set::Full);
+        selection.boards = vec![board.clone()];
+        assert_eq!(cells(&selection, 1, 0).unwrap().0.len(), 1);
+        selection.boards.push(board);
+        let error = cells(&selection, 1, 0).unwrap_err().to_string();
+        assert!(error.contains("two machines are called \"desk-pi\""), "{error}");
     }
 
     #[test]

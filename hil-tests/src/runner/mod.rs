@@ -50,13 +50,22 @@ pub enum News<'a> {
     Ended(&'a Cell),
 }
 
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// What it found.
+    pub report: Report,
+    /// Whether all of it has ended as it should: what could not be tidied up must not cost the report.
+    pub tidied: Result<()>,
+}
+
 /// Runs everything that is selected. `tell` hears of each beginning and end; `stop` turns true when no more shall begin
 /// and what runs shall end.
 pub async fn run(
     options: Options,
     stop: watch::Receiver<bool>,
     tell: impl Fn(News<'_>) + Send + Sync + 'static,
-) -> Result<Report> {
+) -> Result<Ran> {
     let Options { selection, jobs, seed, repeat, results, programs, narration } = options;
     let (cells, mut machines) = cells(&selection, repeat, seed)?;
     ensure!(!cells.is_empty(), "nothing is selected; `hil list` shows what there is");
@@ -87,16 +96,15 @@ pub async fn run(
         let worker = Worker::new(number, Arc::clone(&shared), stop.clone());
         tokio::spawn(worker.run())
     });
-    for ended in join_all(workers).await {
-        ended.context("a worker panicked")?;
-    }
-    workshop.close().await?;
+    let ended: std::result::Result<Vec<()>, _> = join_all(workers).await.into_iter().collect();
+    let closed = workshop.close().await.context("what the run has left can't be tidied up");
+    let tidied = ended.context("a worker panicked, and what it had begun is not in the report").and(closed);
     let runs_on = shared.runs_on.lock().await;
     for machine in &mut machines {
         runs_on.get(&machine.name).cloned().unwrap_or_default().clone_into(&mut machine.runs_on);
     }
     let cells = std::mem::take(&mut *shared.done.lock().await);
-    Ok(Report {
+    let report = Report {
         schema: 1,
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         elapsed_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -105,5 +113,6 @@ pub async fn run(
         interrupted: *stop.borrow(),
         machines,
         cells,
-    })
+    };
+    Ok(Ran { report, tidied })
 }

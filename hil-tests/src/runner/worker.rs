@@ -176,8 +176,8 @@ impl Worker {
     async fn play(&mut self, plan: &CellPlan, logs: PathBuf) -> Result<Option<Ability>> {
         let scenario = plan.scenario;
         let bench = self.bench_of(plan).await?;
-        if let Some(lacking) = scenario.needs.iter().find(|need| !bench.machine().can(**need)) {
-            return Ok(Some(*lacking));
+        if let Some(lacking) = scenario.lacks(bench.machine()) {
+            return Ok(Some(lacking));
         }
         bench.prepare(scenario, plan.seed, Record::new(logs)?).await?;
         (scenario.run)(bench).await?;

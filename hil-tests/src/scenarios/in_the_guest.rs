@@ -64,7 +64,7 @@ pub(super) async fn controller(bench: &mut Bench) -> Result<()> {
     let directory = bench.paths().directory();
     let (inventory, known) = (directory.join("other.toml"), directory.join("other.known"));
     fs::write(&inventory, text)?;
-    fs::write(&known, format!("[{address}]:{} {}\n", reached.port, second.host_key()?))?;
+    fs::write(&known, crate::ssh::known_hosts_line(address, reached.port, &second.host_key()?))?;
     for (from, to) in
         [(&inventory, "/root/other.toml"), (&known, "/root/known"), (&reached.identity, "/root/id")]
     {

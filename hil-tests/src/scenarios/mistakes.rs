@@ -138,7 +138,7 @@ pub(super) async fn own_authority(bench: &mut Bench) -> Result<()> {
     let (url, for_agents) = (bench.endpoint()?.url.clone(), bench.endpoint()?.url_seen_from(bench.machine()));
     let tls = bench.endpoint()?.tls_endpoint.clone().context("the endpoint serves no TLS")?;
     let ca = bench.endpoint()?.ca.clone().context("the endpoint has no authority")?;
-    let inside = tls.replace("127.0.0.1", bench.machine().host_seen_from_inside());
+    let inside = bench.endpoint()?.tls_url_seen_from(bench.machine())?;
     let trusting = format!("[environments.dev]\nca_bundle = {:?}\n", ca.to_string_lossy());
     let change = |more: &str| {
         let more = more.to_owned();

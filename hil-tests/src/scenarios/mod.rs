@@ -21,7 +21,7 @@ use anyhow::Result;
 
 use crate::bench::{Bench, Ending};
 use crate::kinds::Kind;
-use crate::machine::Ability;
+use crate::machine::{Ability, Machine};
 pub use table::SCENARIOS;
 
 /// A scenario's function.
@@ -140,6 +140,13 @@ impl Scenario {
     const fn keeps_enrolled(mut self) -> Self {
         self.leaves_enrolled = true;
         self
+    }
+
+    /// What it needs and the machine can't do.
+    #[must_use]
+    pub fn lacks(&self, machine: &dyn Machine) -> Option<Ability> {
+        let fresh = (self.start == Start::Fresh).then_some(Ability::Reinstall);
+        self.needs.iter().copied().chain(fresh).find(|need| !machine.can(*need))
     }
 
     /// Does it say something on that kind?

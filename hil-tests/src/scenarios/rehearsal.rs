@@ -46,10 +46,8 @@ fn is_going(status: Option<&Status>) -> bool {
 }
 
 pub(super) async fn session(bench: &mut Bench) -> Result<()> {
-    let (url, plain) =
-        (bench.endpoint()?.tls_endpoint.clone(), bench.endpoint()?.url_seen_from(bench.machine()));
-    let inside = bench.machine().host_seen_from_inside().to_owned();
-    let tls = url.context("the endpoint serves no TLS")?.replace("127.0.0.1", &inside);
+    let plain = bench.endpoint()?.url_seen_from(bench.machine());
+    let tls = bench.endpoint()?.tls_url_seen_from(bench.machine())?;
     bench.trust_endpoint().await?;
     let inventory = bench.changed_inventory(|text| text.replace(&plain, &tls))?;
     let host = bench.enrol_by(&inventory).await?.expect_code(0)?.host(HOST)?;

@@ -276,6 +276,7 @@ pub const SCENARIOS: &[Scenario] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::board::{Board, BoardFile};
 
     #[test]
     fn every_scenario_has_a_name_of_its_own_and_a_machine() {
@@ -283,6 +284,26 @@ mod tests {
             let first = SCENARIOS.iter().position(|other| other.name == scenario.name);
             assert_eq!(first, Some(at), "{} is there twice", scenario.name);
             assert!(KINDS.iter().any(|kind| scenario.applies_to(kind)), "{} runs nowhere", scenario.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_board_that_can_not_be_reinstalled_runs_what_starts_enrolled() {
+        const MEDIA: &str =
+            "[media]\nto_controller = []\nto_board = []\ndevice = \"card\"\nimage = \"pi.img\"\n";
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("board.toml");
+        let scenario = |name| SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+        for (media, expected) in [("", Some(Ability::Reinstall)), (MEDIA, None)] {
+            let text = "name = \"desk-pi\"\nkind = \"raspi3b\"\ncontroller = \"192.0.2.1\"\n\
+                        power = { on = [\"true\"], off = [\"true\"] }\n\
+                        ssh = { address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }\n";
+            std::fs::write(&path, format!("{text}{media}")).unwrap();
+            let file = BoardFile::read(&path).unwrap();
+            let board = Board::open(&file, &directory.path().join("machine")).await.unwrap();
+            assert_eq!(scenario("fresh-host").lacks(&board), expected);
+            assert_eq!(scenario("second-run").lacks(&board), None);
+            assert_eq!(scenario("link-lost-in-upload").lacks(&board), Some(Ability::Link));
         }
     }
 

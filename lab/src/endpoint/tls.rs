@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::faults::WrongCertificate;
 use crate::private_file;
 
-/// Names the endpoint answers to; QEMU guests reach their host as 10.0.2.2.
+/// Names the endpoint always answers to; QEMU guests reach their host as 10.0.2.2.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "10.0.2.2"];
 const OTHER_NAMES: [&str; 1] = ["elsewhere.invalid"];
 
@@ -46,13 +46,14 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    names: Vec<String>,
     /// Where its certificate lies for clients to trust.
     pub certificate: PathBuf,
 }
 
 impl Authority {
-    /// The authority kept in `state_dir`; made at the first call.
-    pub fn load_or_create(state_dir: &Path) -> Result<Self, TlsError> {
+    /// The authority kept in `state_dir`; made at the first call. It vouches for `more` names, or addresses, of the endpoint.
+    pub fn load_or_create(state_dir: &Path, more: Vec<String>) -> Result<Self, TlsError> {
         let (certificate, key) = (state_dir.join("ca.pem"), state_dir.join("ca-key.pem"));
         if !(certificate.exists() && key.exists()) {
             create_authority(&certificate, &key)?;
@@ -61,23 +62,24 @@ impl Authority {
             std::fs::read_to_string(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
         };
         let issuer = Issuer::new(authority_params()?, KeyPair::from_pem(&read(&key)?)?);
-        Ok(Self { issuer, certificate })
+        let names = NAMES.map(str::to_owned).into_iter().chain(more).collect();
+        Ok(Self { issuer, names, certificate })
     }
 
     /// Acceptors with fresh certificates.
     pub fn acceptors(&self) -> Result<Acceptors, TlsError> {
         let stranger = KeyPair::generate()?;
-        let mut expired = certificate_params(&NAMES)?;
+        let mut expired = certificate_params(self.names.clone())?;
         (expired.not_before, expired.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
         Ok(Acceptors {
-            right: acceptor(&certificate_params(&NAMES)?, &self.issuer)?,
+            right: acceptor(&certificate_params(self.names.clone())?, &self.issuer)?,
             // It bears the name of the right authority; only the key tells that it is not.
             other_authority: acceptor(
-                &certificate_params(&NAMES)?,
+                &certificate_params(self.names.clone())?,
                 &Issuer::new(authority_params()?, stranger),
             )?,
             expired: acceptor(&expired, &self.issuer)?,
-            other_name: acceptor(&certificate_params(&OTHER_NAMES)?, &self.issuer)?,
+            other_name: acceptor(&certificate_params(OTHER_NAMES.map(str::to_owned).into())?, &self.issuer)?,
         })
     }
 }
@@ -110,8 +112,8 @@ impl Acceptors {
     }
 }
 
-fn certificate_params(names: &[&str]) -> Result<CertificateParams, TlsError> {
-    let mut params = CertificateParams::new(names.iter().copied().map(str::to_owned).collect::<Vec<_>>())?;
+fn certificate_params(names: Vec<String>) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "ssm-lab endpoint");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -148,4 +150,42 @@ fn create_authority(certificate: &Path, key: &Path) -> Result<(), TlsError> {
     private_file::write(key, pair.serialize_pem().as_bytes())?;
     private_file::replace(certificate, authority.pem().as_bytes(), 0o644)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::ServerName;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+
+    /// Whether a client that trusts the authority takes the endpoint for `name`.
+    async fn is_taken_for(authority: &Authority, name: &'static str) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&authority.certificate).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let acceptors = authority.acceptors().unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let connecting = connector.connect(ServerName::try_from(name).unwrap(), client);
+        let (connected, _) = tokio::join!(connecting, acceptors.showing(None).accept(server));
+        connected.is_ok()
+    }
+
+    #[tokio::test]
+    async fn the_certificate_is_good_for_the_loopback_for_guests_and_for_the_names_that_are_given() {
+        let directory = tempfile::tempdir().unwrap();
+        let more = vec!["192.0.2.7".to_owned(), "lab.example".to_owned()];
+        let authority = Authority::load_or_create(directory.path(), more).unwrap();
+        for name in ["127.0.0.1", "localhost", "10.0.2.2", "192.0.2.7", "lab.example"] {
+            assert!(is_taken_for(&authority, name).await, "{name}");
+        }
+        assert!(!is_taken_for(&authority, "192.0.2.8").await);
+    }
 }

@@ -120,8 +120,9 @@ impl BoardFile {
                 bail!("{}: {key} names no program", path.display());
             }
         }
-        let home = path.parent().unwrap_or(Path::new("."));
-        let home = home.canonicalize().with_context(|| format!("can't resolve {}", home.display()))?;
+        // A file that is named without a directory has an empty one.
+        let path = std::path::absolute(path).with_context(|| format!("can't resolve {}", path.display()))?;
+        let home = path.parent().unwrap_or(Path::new("/"));
         let mut ssh = raw.ssh;
         ssh.identity = home.join(ssh.identity);
         ssh.known_hosts = home.join(ssh.known_hosts);
@@ -133,7 +134,6 @@ impl BoardFile {
         let serial = raw.serial.map(|serial| Serial { device: home.join(serial.device), ..serial });
         let (name, power, controller) = (raw.name, raw.power, raw.controller);
         let listen = raw.listen.unwrap_or(controller);
-        let path = path.to_owned();
         Ok(Self { path, name, kind, serial, power, media, ssh, controller, listen })
     }
 }

@@ -1,6 +1,7 @@
 //! A real board: the same trait as QEMU's machines, by a serial port, commands that switch its power, and a card that can be
 //! connected to this computer instead of the board.
 
+mod device;
 mod file;
 mod serial;
 
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Ability, Machine, MachineError, timed_out};
+use super::{Ability, Machine, MachineError, console, timed_out};
 use crate::ssh::Ssh;
 use crate::wait::Deadline;
 pub use file::{BoardFile, Media, Power, Reached, Serial};
@@ -116,6 +117,7 @@ impl Board {
 }
 
 fn copy_flushed(image: &Path, device: &Path) -> io::Result<()> {
+    device::refuse_used(device)?;
     let mut from = fs::File::open(image)?;
     let mut to = fs::OpenOptions::new().write(true).open(device)?;
     io::copy(&mut from, &mut to)?;
@@ -133,7 +135,11 @@ impl Machine for Board {
     }
 
     fn can(&self, ability: Ability) -> bool {
-        ability == Ability::PowerCut
+        match ability {
+            Ability::PowerCut => true,
+            Ability::Reinstall => self.file.media.is_some(),
+            Ability::Snapshots | Ability::Link | Ability::Pause | Ability::SlowDisk => false,
+        }
     }
 
     fn login(&self, user: &str) -> Ssh {
@@ -182,6 +188,7 @@ impl Machine for Board {
 
     async fn power_on(&self) -> Result<(), MachineError> {
         if !self.is_on() {
+            console::begin(&self.console);
             self.command(&self.file.power.on).await?;
             self.on.store(true, Ordering::Relaxed);
             let reader = match &self.file.serial {
@@ -220,13 +227,8 @@ impl Machine for Board {
     }
 
     async fn reinstall(&self) -> Result<(), MachineError> {
+        let Some(media) = &self.file.media else { return Err(self.cannot(Ability::Reinstall)) };
         self.power_cut().await?;
-        match &self.file.media {
-            Some(media) => self.write_media(media).await,
-            None => Err(MachineError::Unable {
-                name: self.file.name.clone(),
-                what: "be reinstalled; its file has no [media]",
-            }),
-        }
+        self.write_media(media).await
     }
 }

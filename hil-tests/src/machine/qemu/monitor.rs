@@ -6,6 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
 use qapi::{Command, ExecuteError, Qmp, Stream, qmp};
 
 /// `savevm` of a busy guest is the longest command; it took 0.4 s, on loaded machines some seconds.
@@ -16,9 +19,8 @@ pub(super) struct Monitor(Qmp<Stream<BufReader<UnixStream>, UnixStream>>);
 
 impl Monitor {
     pub(super) fn connect(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
+        let stream = connect_within(socket, LIMIT)?;
         stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
         let mut reader = BufReader::new(stream.try_clone()?);
         // A QEMU that ends just now closes without a greeting, over which `handshake` would panic.
         if reader.fill_buf()?.is_empty() {
@@ -48,6 +50,26 @@ impl Monitor {
         } else {
             Err(io::Error::other(format!("QEMU says to {line:?}: {answer}")))
         }
+    }
+}
+
+/// A connection whose writes have the same limit. A QEMU that hangs accepts nobody, and once its queue is full, which takes two,
+/// connecting waits as well.
+fn connect_within(socket: &Path, limit: Duration) -> io::Result<UnixStream> {
+    let stream = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&stream, Timeout::Send, Some(limit))?;
+    net::connect(&stream, &SocketAddrUnix::new(socket)?)?;
+    Ok(stream.into())
+}
+
+/// What the kernel calls a resource that is unavailable for a time is a QEMU that hangs.
+pub(super) fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("QEMU did not answer within {} s", LIMIT.as_secs()),
+        ),
+        _ => error,
     }
 }
 
@@ -91,6 +113,21 @@ mod tests {
     #[test]
     fn a_monitor_that_closes_at_once_is_an_error_and_no_panic() {
         assert!(with_answers(vec![]).is_err());
+    }
+
+    #[test]
+    fn a_monitor_whose_queue_is_full_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("qmp.sock");
+        let listener =
+            net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        net::listen(&listener, 0).unwrap();
+        let limit = Duration::from_millis(20);
+        let waiting = connect_within(&path, limit).unwrap();
+        let error = in_words(connect_within(&path, limit).unwrap_err());
+        assert_eq!(error.to_string(), "QEMU did not answer within 60 s");
+        drop(waiting);
     }
 
     #[test]

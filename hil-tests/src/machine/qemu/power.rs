@@ -14,7 +14,7 @@ use targets::{Arch, Board};
 use super::arguments::{self, Start};
 use super::monitor::{self, Monitor};
 use super::{Accelerator, Qemu, port};
-use crate::machine::{Machine as _, MachineError, timed_out};
+use crate::machine::{Machine as _, MachineError, console, timed_out};
 use crate::process::Known;
 
 /// A fresh port is tried so often when another program takes ours first.
@@ -75,6 +75,7 @@ impl Qemu {
             return self.start(Start::Snapshot(snapshot));
         }
         let loaded = self.human("loadvm", snapshot);
+        console::begin(&self.layout.console());
         // QEMU leaves the machine stopped if there is no such snapshot, or if it was paused before.
         let resumed = self.resume();
         loaded.and(resumed)
@@ -126,7 +127,8 @@ impl Qemu {
         if !self.is_on() {
             self.check_alive()?;
         }
-        let result = Monitor::connect(&self.layout.monitor()).and_then(|mut monitor| talk(&mut monitor));
+        let talked = Monitor::connect(&self.layout.monitor()).and_then(|mut monitor| talk(&mut monitor));
+        let result = talked.map_err(monitor::in_words);
         monitor::record(&self.layout.monitor_log(), what, result.as_ref().err());
         result.map_err(|source| MachineError::Monitor {
             name: self.state.name.clone(),
@@ -146,6 +148,7 @@ impl Qemu {
         let board = self.board()?;
         self.check_firmware(board)?;
         self.check_image()?;
+        console::begin(&self.layout.console());
         let mut command = Command::new(board.program.0);
         command.args(arguments::all(board, &self.state, &self.layout, self.accelerator()?, start));
         self.tool(board.program.0, board.program.1, &mut command)

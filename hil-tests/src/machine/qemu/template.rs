@@ -110,7 +110,7 @@ impl Qemu {
         self.state.known_hosts = directory.join("known_hosts");
         self.check_socket()?;
         let key = self.host_key()?;
-        let line = format!("[127.0.0.1]:{} {key}\n", self.state.ssh_port);
+        let line = crate::ssh::known_hosts_line("127.0.0.1", self.state.ssh_port, &key);
         let path = self.state.known_hosts.clone();
         crate::private_file::write(&path, &line)
             .map_err(|source| self.file_error("can't write", path, source))?;

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Address for HTTPS, with a certificate of the lab's own authority
     #[arg(long)]
     tls_listen: Option<SocketAddr>,
+    /// Another name or address that the certificate is good for; may be given several times
+    #[arg(long, value_name = "NAME", requires = "tls_listen")]
+    tls_name: Vec<String>,
     /// Address of the admin API (state, faults); keep it on the loopback
     #[arg(long, default_value = "127.0.0.1:0")]
     admin_listen: SocketAddr,
@@ -85,6 +88,12 @@ impl ClientLimits {
 }
 
 impl Args {
+    /// What the certificate has to name beside what it always does.
+    fn tls_names(&self) -> Vec<String> {
+        let own = self.tls_listen.map(|address| address.ip()).filter(|address| !address.is_unspecified());
+        self.tls_name.iter().cloned().chain(own.map(|address| address.to_string())).collect()
+    }
+
     pub(crate) fn run(self) -> Result<(), Failure> {
         private_file::private_dir(&self.state_dir)?;
         let state_dir = self.state_dir.canonicalize()?;
@@ -104,9 +113,10 @@ impl Args {
         tokio::runtime::Runtime::new()?.block_on(async {
             let mut terminated = signal(SignalKind::terminate())?;
             let mut interrupted = signal(SignalKind::interrupt())?;
-            let bound =
-                Bound::bind(Arc::clone(&endpoint), &addresses, || Authority::load_or_create(&state_dir))
-                    .await?;
+            let bound = Bound::bind(Arc::clone(&endpoint), &addresses, || {
+                Authority::load_or_create(&state_dir, self.tls_names())
+            })
+            .await?;
             let ready = Ready::of(&bound, &self.region, endpoint.directory.lab_user())?;
             let own = state_dir.join(ready::FILE);
             ready.write(&own)?;

@@ -1,0 +1,115 @@
+//! `hil run` as a program, with stand-ins for the programs beside it: what becomes of a run that is interrupted or can't be
+//! tidied up.
+
+#![allow(clippy::unwrap_used, reason = "a check that cannot go on fails right there")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Far longer than any of this takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A directory with `hil` and what it looks for beside itself.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    /// `ssm_lab` is what `ssm-lab packages` does.
+    fn new(ssm_lab: &str) -> Self {
+        let place = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+        fs::hard_link(env!("CARGO_BIN_EXE_hil"), place.path("hil")).unwrap();
+        fs::create_dir(place.path("agent")).unwrap();
+        fs::write(place.path("agent/amazon-ssm-agent"), "").unwrap();
+        place.script("ssm-lab", ssm_lab)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn script(self, name: &str, text: &str) -> Self {
+        fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Child {
+        let mut hil = Command::new(self.path("hil"));
+        hil.arg("run").args(arguments).arg("--results").arg(self.path("results"));
+        hil.current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
+        hil.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// Its exit, or a panic once it takes too long.
+fn end(mut child: Child) -> ExitStatus {
+    let pid = pid(&child);
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait().unwrap()));
+    ended.recv_timeout(LIMIT).unwrap_or_else(|_| {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("it did not end within {LIMIT:?}")
+    })
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_second_interruption_ends_a_run_that_waits_for_a_tool() {
+    let place = Place::new("echo begun >&2; while :; do sleep 1; done");
+    let mut hil = place.run(&["--machine", "x86_64", "--scenario", "second-run"]);
+    let mut lines = BufReader::new(hil.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("the seed is")));
+    // The tool runs once its place is there.
+    let work = place.path("cache/bootstrap/work");
+    let begun = || {
+        let places = fs::read_dir(&work).into_iter().flatten().flatten();
+        places.filter(|entry| entry.path().is_dir()).count() == 1
+    };
+    while !begun() {
+        thread::yield_now();
+    }
+    kill_process(pid(&hil), Signal::INT).unwrap();
+    assert!(lines.any(|line| line.contains("interrupted")), "it has said so, and waits for the tool");
+    kill_process(pid(&hil), Signal::INT).unwrap();
+    assert_eq!(end(hil).code(), Some(130));
+    // The watchman ends the tool, and deletes the place.
+    while begun() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_can_not_be_tidied_up_fails_the_run_and_costs_no_report() {
+    // Where the run's place was, there is a file: it can't be deleted as a directory.
+    let spoil =
+        "place=$(echo \"$XDG_CACHE_HOME\"/bootstrap/work/*[0-9]); rm -r \"$place\"; echo >\"$place\"; exit 1";
+    let place = Place::new("exit 0").script("off", spoil);
+    let off = place.path("off");
+    let board = format!(
+        "name = \"desk-pi\"\nkind = \"raspi3b\"\ncontroller = \"192.0.2.1\"\n\
+         power = {{ on = [\"true\"], off = [{off:?}] }}\n\
+         ssh = {{ address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }}\n"
+    );
+    fs::write(place.path("board.toml"), board).unwrap();
+    let mut hil = place.run(&["--board", "board.toml", "--machine", "desk-pi", "--scenario", "second-run"]);
+    let (mut stdout, mut stderr) = (hil.stdout.take().unwrap(), hil.stderr.take().unwrap());
+    assert_eq!(end(hil).code(), Some(1));
+    let (mut summary, mut said) = (String::new(), String::new());
+    stdout.read_to_string(&mut summary).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(summary.contains("0 passed, 1 failed"), "{summary}{said}");
+    assert!(said.contains("can't be tidied up"), "{said}");
+    assert!(fs::read_to_string(place.path("results/report.json")).unwrap().contains("desk-pi"));
+}
