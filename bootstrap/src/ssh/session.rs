@@ -31,9 +31,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// After a channel was refused, before it is asked for again.
 const REFUSED_PAUSES: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1)];
-/// How much of a script is sent at a time, in bytes. russh has a buffer as large as the most that it ever sent at once, for as
-/// long as the connection lives.
-const PIECE: usize = 4096;
+/// How much is sent at a time, in bytes. russh sends at once whatever waits, and has a buffer as large as the most that it ever
+/// sent, for as long as the connection lives.
+const SCRIPT_PIECE: usize = 4 << 10;
+/// Seven packets as OpenSSH takes them; with what is around them they need 256 KiB.
+const PAYLOAD_PIECE: usize = 7 * (32 << 10);
 /// `SSH_EXTENDED_DATA_STDERR`, RFC 4254 5.2.
 const STDERR: u32 = 1;
 
@@ -282,17 +284,22 @@ async fn converse(
 }
 
 async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result<(), Error> {
-    let mut script = Bytes::from(command.text().expose_secret().as_bytes().to_vec());
-    while !script.is_empty() {
-        writer.data_bytes(script.split_to(PIECE.min(script.len()))).await?;
+    let script = Bytes::from(command.text().expose_secret().as_bytes().to_vec());
+    send(writer, script, SCRIPT_PIECE).await?;
+    if let Some(payload) = command.payload() {
+        // A reference to the bytes that all hosts share.
+        send(writer, payload.clone(), PAYLOAD_PIECE).await?;
+    }
+    writer.eof().await
+}
+
+async fn send(writer: &ChannelWriteHalf<Msg>, mut bytes: Bytes, piece: usize) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        writer.data_bytes(bytes.split_to(piece.min(bytes.len()))).await?;
         // The connection's own task sends it before the next is there.
         yield_now().await;
     }
-    if let Some(payload) = command.payload() {
-        // A reference to the bytes that all hosts share.
-        writer.data_bytes(payload.clone()).await?;
-    }
-    writer.eof().await
+    Ok(())
 }
 
 fn signal_text(signal: &russh::Sig) -> String {
