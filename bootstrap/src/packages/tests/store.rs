@@ -209,9 +209,24 @@ async fn a_directory_in_the_layout_of_aws_is_found_with_and_without_latest() {
         assert!(Bench::of(directory.path()).amd64().await.is_ok(), "{prefix}");
     }
     let empty = TempDir::new().unwrap();
-    assert_eq!(Bench::of(empty.path()).fails().await.kind(), "package-not-found");
+    let error = Bench::of(empty.path()).fails().await;
+    assert_eq!(error.kind(), "package-not-found");
+    for path in [DEB_PATH, "/debian_amd64/amazon-ssm-agent.deb"] {
+        let looked_at = format!("{}{path} (missing)", empty.path().display());
+        assert!(error.to_string().contains(&looked_at), "{error}");
+    }
     assert_eq!(Bench::of(&empty.path().join("missing")).fails().await.kind(), "package-io");
     assert_eq!(Bench::of(&empty.path().join("missing.deb")).fails().await.kind(), "package-io");
+}
+
+#[tokio::test]
+async fn a_package_in_the_layout_that_cannot_be_read_is_not_passed_over_for_another() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("old.deb"), *DEB).unwrap();
+    // Root may read what is closed to others, but follows no link that leads to itself.
+    std::os::unix::fs::symlink("latest", directory.path().join("latest")).unwrap();
+    let error = Bench::of(directory.path()).fails().await;
+    assert!(matches!(&error, PackageError::Io { path, .. } if path.ends_with(&DEB_PATH[1..])), "{error}");
 }
 
 #[tokio::test]
