@@ -284,6 +284,33 @@ async fn a_cache_that_was_changed_on_disk_is_not_believed() {
 }
 
 #[tokio::test]
+async fn what_a_killed_run_left_of_a_download_is_deleted_and_a_download_under_way_is_not() {
+    let server = Server::start().await;
+    server.serve(DEB_PATH, &DEB);
+    server.serve(SIGNATURE_PATH, &SIGNATURE);
+    let bench = Bench::new(&server.base);
+    bench.amd64().await.unwrap();
+    let entry = fs::read_dir(bench.directory.path().join("cache")).unwrap().next().unwrap().unwrap().path();
+    let part = |name: &str, age: Duration| {
+        let file = fs::File::create(entry.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        entry.join(name)
+    };
+    let (old, young) = (part(".part-a", Duration::from_hours(25)), part(".part-b", Duration::from_hours(1)));
+    let foreign = part("notes", Duration::from_hours(25));
+    bench.amd64().await.unwrap();
+    assert_eq!((old.exists(), young.exists(), foreign.exists()), (false, true, true));
+}
+
+#[test]
+fn a_full_disk_has_a_remedy_of_its_own() {
+    let error =
+        |kind: std::io::ErrorKind| PackageError::Io { what: "write", path: "/c".into(), source: kind.into() };
+    assert!(error(std::io::ErrorKind::StorageFull).hint().unwrap().contains("make room"));
+    assert!(error(std::io::ErrorKind::PermissionDenied).hint().unwrap().contains("you may read it"));
+}
+
+#[tokio::test]
 async fn failures_that_heal_are_tried_again_and_others_are_not() {
     let server = Server::start().await;
     let busy = Reply::Full(503, "", Vec::new());
