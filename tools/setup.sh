@@ -19,6 +19,7 @@ rpm:rpm
 /usr/bin/sudo:sudo
 /usr/bin/doas:opendoas
 mmdebstrap:mmdebstrap
+/usr/share/doc/debian-archive-keyring:debian-archive-keyring
 /sbin/mke2fs:e2fsprogs
 cpio:cpio
 /bin/busybox:busybox-static

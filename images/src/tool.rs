@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use thiserror::Error;
@@ -69,6 +70,20 @@ pub(crate) fn require(tools: &[&str]) -> Result<(), ToolError> {
     let path = search_path();
     let found = |tool: &&str| std::env::split_paths(&path).any(|directory| directory.join(tool).is_file());
     tools.iter().find(|tool| !found(tool)).map_or(Ok(()), |tool| Err(missing(tool)))
+}
+
+/// Fails if the keys with which Debian's archive is signed are not below `root`: Ubuntu's apt brings its own only, and says no
+/// more than that the archive is not signed.
+pub(crate) fn require_keys(root: &Path) -> Result<(), ToolError> {
+    // The second ending is that of later releases.
+    let found = ["gpg", "pgp"]
+        .iter()
+        .any(|ending| root.join(format!("usr/share/keyrings/debian-archive-keyring.{ending}")).is_file());
+    if found {
+        return Ok(());
+    }
+    let (tool, package) = ("the keyring of Debian's archive".to_owned(), "debian-archive-keyring".to_owned());
+    Err(ToolError::Missing { tool, package })
 }
 
 /// Runs a tool to its end; `line` gets every line of its output, both streams as one.
@@ -143,6 +158,17 @@ mod tests {
         command.args(["-c", "seq 1 50; exit 1"]);
         let error = run("sh", &mut command, &mut |_| ()).unwrap_err().to_string();
         assert!(error.ends_with("\n50") && error.contains("\n31\n") && !error.contains("\n30\n"), "{error}");
+    }
+
+    #[test]
+    fn missing_keys_of_debian_are_told_with_their_package() {
+        let root = tempfile::tempdir().unwrap();
+        let error = require_keys(root.path()).unwrap_err().to_string();
+        assert!(error.ends_with("apt-get install debian-archive-keyring"), "{error}");
+        let keyrings = root.path().join("usr/share/keyrings");
+        std::fs::create_dir_all(&keyrings).unwrap();
+        std::fs::write(keyrings.join("debian-archive-keyring.pgp"), "keys").unwrap();
+        assert!(require_keys(root.path()).is_ok());
     }
 
     #[test]

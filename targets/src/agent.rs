@@ -33,12 +33,6 @@ pub const REGISTRATION: &str = "/var/lib/amazon/ssm/registration";
 /// The agent's log.
 pub const LOG: &str = "/var/log/amazon/ssm/amazon-ssm-agent.log";
 
-/// The agent's log of errors only.
-pub const ERROR_LOG: &str = "/var/log/amazon/ssm/errors.log";
-
-/// Exit code after which the unit must not be restarted (`RestartPreventExitStatus`).
-pub const NO_RESTART_EXIT_CODE: u8 = 194;
-
 /// How the agent came to a host, and what is called differently for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installation {

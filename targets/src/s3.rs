@@ -73,12 +73,6 @@ pub fn signature_of(package: &str) -> String {
     format!("{package}.sig")
 }
 
-/// URL of the file that holds the version of a region's newest release.
-#[must_use]
-pub fn latest_version_url(region: &str) -> String {
-    format!("{}/latest/VERSION", bucket(region))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +88,6 @@ mod tests {
         assert_eq!(
             url("eu-west-1", Arch::Armv7, PackageFormat::Deb),
             "https://s3.eu-west-1.amazonaws.com/amazon-ssm-eu-west-1/latest/debian_arm/amazon-ssm-agent.deb"
-        );
-        assert_eq!(
-            latest_version_url("eu-west-1"),
-            "https://s3.eu-west-1.amazonaws.com/amazon-ssm-eu-west-1/latest/VERSION"
         );
     }
 

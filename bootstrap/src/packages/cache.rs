@@ -8,7 +8,13 @@ use bytes::Bytes;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::NamedTempFile;
+
+/// How every temporary file's name begins.
+const TEMPORARY: &str = ".part-";
+/// No download takes as long: what is older was left by a run that was killed.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 /// What is known of a cached package.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +48,9 @@ impl Entry {
         builder.recursive(true).mode(0o700);
         let made = builder.create(&directory).await;
         made.map_err(|source| PackageError::Io { what: "make", path: directory.clone(), source })?;
+        let place = directory.clone();
+        // What cannot be deleted costs only space.
+        let _ = tokio::task::spawn_blocking(move || forget_abandoned(&place)).await;
         Ok(Self { directory, url: shown(url) })
     }
 
@@ -55,7 +64,8 @@ impl Entry {
 
     /// A file beside the package, gone when it is dropped.
     pub(super) fn temporary(&self) -> Result<NamedTempFile, PackageError> {
-        NamedTempFile::new_in(&self.directory).map_err(|source| PackageError::Io {
+        let made = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.directory);
+        made.map_err(|source| PackageError::Io {
             what: "make a file in",
             path: self.directory.clone(),
             source,
@@ -96,5 +106,15 @@ impl Entry {
         // A record without package, or none at all, both mean that nothing is cached.
         let _ = tokio::fs::remove_file(self.record()).await;
         let _ = tokio::fs::remove_file(self.package()).await;
+    }
+}
+
+fn forget_abandoned(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let written = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let age = written.and_then(|written| written.elapsed().ok()).unwrap_or_default();
+        if age > ABANDONED_AFTER && entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }

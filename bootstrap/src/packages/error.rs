@@ -5,6 +5,7 @@ use super::keyring::KeyError;
 use super::metadata::ReadError;
 use super::openpgp::SignatureError;
 use super::source::SourceError;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 use targets::{Arch, InvalidVersion, PackageFormat};
@@ -215,6 +216,11 @@ impl PackageError {
             Self::Key(error) => return Some(error.hint()),
             Self::Signature { source, .. } => return Some(source.hint()),
             Self::NotBuilt { .. } => "leave these hosts out, or give a package of your own by `source`",
+            Self::Io { source, .. }
+                if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                "make room on that file system; what lies in the cache may be deleted, it is downloaded again at need"
+            }
             Self::Io { .. } => {
                 "check that the path exists and that you may read it (or, for the cache, write to it)"
             }

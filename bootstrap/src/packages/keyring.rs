@@ -162,7 +162,9 @@ impl Keyring {
                 let fingerprint = Fingerprint::of(&certificate.primary_key);
                 return Err(KeyError::CannotSign { origin: origin(), fingerprint });
             }
-            signing.into_iter().for_each(|key| self.learn(key));
+            for key in signing {
+                self.learn(key);
+            }
         }
         if empty { Err(KeyError::Empty { origin: origin() }) } else { Ok(()) }
     }

@@ -57,12 +57,18 @@ pub(super) async fn find(
     format: PackageFormat,
     max_bytes: u64,
 ) -> Result<PathBuf, PackageError> {
+    let mut missing = Vec::new();
     if let Some(path) = s3::package_path(&Channel::Latest, arch, format) {
         let in_layout = directory.join(&path);
         let without_latest = directory.join(path.trim_start_matches("latest/"));
         for candidate in [in_layout, without_latest] {
-            if tokio::fs::try_exists(&candidate).await.unwrap_or(false) {
-                return Ok(candidate);
+            match tokio::fs::metadata(&candidate).await {
+                Ok(_) => return Ok(candidate),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    missing.push(format!("{} (missing)", candidate.display()));
+                }
+                // One that may not be read is not to be passed over for another.
+                Err(source) => return Err(PackageError::Io { what: "read", path: candidate, source }),
             }
         }
     }
@@ -84,7 +90,8 @@ pub(super) async fn find(
     if tried.is_empty() {
         tried.push(format!("{} (no .deb or .rpm in it)", directory.display()));
     }
-    best.map(|(_, path)| path).ok_or(PackageError::NotFound { arch, format, tried })
+    missing.append(&mut tried);
+    best.map(|(_, path)| path).ok_or(PackageError::NotFound { arch, format, tried: missing })
 }
 
 async fn metadata(path: &Path, file: String, max_bytes: u64) -> Result<AgentMetadata, PackageError> {

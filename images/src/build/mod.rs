@@ -147,7 +147,12 @@ struct Build<'a> {
 impl Build<'_> {
     /// Runs all steps; the directory that holds the finished image's files.
     fn run(&self, progress: Listener<'_>) -> Result<PathBuf, ImageError> {
-        tool::require(self.privilege.tools()).map_err(|source| self.tool_error(Step::Kernel, source))?;
+        let missing = |source| self.tool_error(Step::Kernel, source);
+        tool::require(self.privilege.tools()).map_err(missing)?;
+        // Who signs another archive is its own affair.
+        if self.inputs.is_debians() {
+            tool::require_keys(Path::new("/")).map_err(missing)?;
+        }
         let finished = self.work.join("image");
         self.create(&finished)?;
         self.prepare_stage()?;

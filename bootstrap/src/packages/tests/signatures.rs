@@ -88,7 +88,9 @@ fn a_key_whose_owner_gave_it_a_longer_life_counts_with_that_and_a_revoked_one_st
     let revoked = gpg.public_key();
     let verify = |files: &[&Vec<u8>]| {
         let mut keyring = Keyring::new();
-        files.iter().for_each(|file| keyring.add("test.asc", file).unwrap());
+        for file in files {
+            keyring.add("test.asc", file).unwrap();
+        }
         keyring.verify(CONTENT, &signature, at("2026-06-01T00:00:00Z"))
     };
     assert!(matches!(verify(&[&first]), Err(SignatureError::KeyExpired { .. })));

@@ -209,9 +209,24 @@ async fn a_directory_in_the_layout_of_aws_is_found_with_and_without_latest() {
         assert!(Bench::of(directory.path()).amd64().await.is_ok(), "{prefix}");
     }
     let empty = TempDir::new().unwrap();
-    assert_eq!(Bench::of(empty.path()).fails().await.kind(), "package-not-found");
+    let error = Bench::of(empty.path()).fails().await;
+    assert_eq!(error.kind(), "package-not-found");
+    for path in [DEB_PATH, "/debian_amd64/amazon-ssm-agent.deb"] {
+        let looked_at = format!("{}{path} (missing)", empty.path().display());
+        assert!(error.to_string().contains(&looked_at), "{error}");
+    }
     assert_eq!(Bench::of(&empty.path().join("missing")).fails().await.kind(), "package-io");
     assert_eq!(Bench::of(&empty.path().join("missing.deb")).fails().await.kind(), "package-io");
+}
+
+#[tokio::test]
+async fn a_package_in_the_layout_that_cannot_be_read_is_not_passed_over_for_another() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("old.deb"), *DEB).unwrap();
+    // Root may read what is closed to others, but follows no link that leads to itself.
+    std::os::unix::fs::symlink("latest", directory.path().join("latest")).unwrap();
+    let error = Bench::of(directory.path()).fails().await;
+    assert!(matches!(&error, PackageError::Io { path, .. } if path.ends_with(&DEB_PATH[1..])), "{error}");
 }
 
 #[tokio::test]
@@ -266,6 +281,33 @@ async fn a_cache_that_was_changed_on_disk_is_not_believed() {
     assert!(server.requests(DEB_PATH).iter().all(|request| !request.contains("if-none-match")));
     let left: Vec<_> = fs::read_dir(entry).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_of_a_download_is_deleted_and_a_download_under_way_is_not() {
+    let server = Server::start().await;
+    server.serve(DEB_PATH, &DEB);
+    server.serve(SIGNATURE_PATH, &SIGNATURE);
+    let bench = Bench::new(&server.base);
+    bench.amd64().await.unwrap();
+    let entry = fs::read_dir(bench.directory.path().join("cache")).unwrap().next().unwrap().unwrap().path();
+    let part = |name: &str, age: Duration| {
+        let file = fs::File::create(entry.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        entry.join(name)
+    };
+    let (old, young) = (part(".part-a", Duration::from_hours(25)), part(".part-b", Duration::from_hours(1)));
+    let foreign = part("notes", Duration::from_hours(25));
+    bench.amd64().await.unwrap();
+    assert_eq!((old.exists(), young.exists(), foreign.exists()), (false, true, true));
+}
+
+#[test]
+fn a_full_disk_has_a_remedy_of_its_own() {
+    let error =
+        |kind: std::io::ErrorKind| PackageError::Io { what: "write", path: "/c".into(), source: kind.into() };
+    assert!(error(std::io::ErrorKind::StorageFull).hint().unwrap().contains("make room"));
+    assert!(error(std::io::ErrorKind::PermissionDenied).hint().unwrap().contains("you may read it"));
 }
 
 #[tokio::test]
