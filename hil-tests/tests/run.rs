@@ -17,7 +17,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Far longer than any of this takes.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
+
+const BOARD: [&str; 6] = ["--board", "board.toml", "--machine", "desk-pi", "--scenario", "second-run"];
 
 /// A directory with `hil` and what it looks for beside itself.
 struct Place(tempfile::TempDir);
@@ -39,6 +41,18 @@ impl Place {
     fn script(self, name: &str, text: &str) -> Self {
         fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// A board whose power is cut by `off`.
+    fn with_board(&self) -> &Self {
+        let off = self.path("off");
+        let board = format!(
+            "name = \"desk-pi\"\nkind = \"raspi3b\"\ncontroller = \"192.0.2.1\"\n\
+             power = {{ on = [\"true\"], off = [{off:?}] }}\n\
+             ssh = {{ address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }}\n"
+        );
+        fs::write(self.path("board.toml"), board).unwrap();
         self
     }
 
@@ -91,19 +105,28 @@ fn a_second_interruption_ends_a_run_that_waits_for_a_tool() {
 }
 
 #[test]
+fn after_the_first_interruption_the_report_is_written() {
+    let place = Place::new("exit 0").script("off", "echo >begun; while :; do sleep 1; done");
+    let hil = place.with_board().run(&BOARD);
+    while !place.path("begun").exists() {
+        thread::yield_now();
+    }
+    kill_process(pid(&hil), Signal::TERM).unwrap();
+    assert_eq!(end(hil).code(), Some(130));
+    let report = fs::read_to_string(place.path("results/report.json")).unwrap();
+    assert!(
+        report.contains("\"interrupted\": true") && report.contains("the run was interrupted"),
+        "{report}"
+    );
+}
+
+#[test]
 fn what_can_not_be_tidied_up_fails_the_run_and_costs_no_report() {
     // Where the run's place was, there is a file: it can't be deleted as a directory.
     let spoil =
         "place=$(echo \"$XDG_CACHE_HOME\"/bootstrap/work/*[0-9]); rm -r \"$place\"; echo >\"$place\"; exit 1";
     let place = Place::new("exit 0").script("off", spoil);
-    let off = place.path("off");
-    let board = format!(
-        "name = \"desk-pi\"\nkind = \"raspi3b\"\ncontroller = \"192.0.2.1\"\n\
-         power = {{ on = [\"true\"], off = [{off:?}] }}\n\
-         ssh = {{ address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }}\n"
-    );
-    fs::write(place.path("board.toml"), board).unwrap();
-    let mut hil = place.run(&["--board", "board.toml", "--machine", "desk-pi", "--scenario", "second-run"]);
+    let mut hil = place.with_board().run(&BOARD);
     let (mut stdout, mut stderr) = (hil.stdout.take().unwrap(), hil.stderr.take().unwrap());
     assert_eq!(end(hil).code(), Some(1));
     let (mut summary, mut said) = (String::new(), String::new());

@@ -308,6 +308,11 @@ mod tests {
     }
 
     #[test]
+    fn the_second_machines_are_those_they_are_called_whatever_row_is_added_to_the_table() {
+        assert_eq!((RPM.name, ARMV7.name), ("x86_64-rpm", "armv7"));
+    }
+
+    #[test]
     fn what_must_be_shown_on_every_architecture_is() {
         for kind in KINDS.iter().filter(|kind| !kind.slow) {
             for name in ["fresh-host", "second-run", "reboot", "inside", "power-cut"] {

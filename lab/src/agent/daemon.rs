@@ -78,7 +78,8 @@ fn live(paths: &Paths, config: &Config, diary: &Diary, time: &Time) -> Result<()
         region: config.region(&registration.region).to_owned(),
     };
     let ssm = Service::ssm(config, &node.region)?;
-    let role = Role::new(&node, &ssm, vault, registration)?;
+    let for_role = Service::role(config, &node.region)?;
+    let role = Role::new(&node, &for_role, vault, registration)?;
     let heart = Heart { node: &node, ssm: &ssm, role: &role, link: Link::new(time) };
     if heart.start().is_err() {
         return Ok(());

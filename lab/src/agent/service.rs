@@ -13,7 +13,7 @@ use super::AGENT_VERSION;
 use super::config::Config;
 use super::proof::{Proof, Unsigned};
 use super::time::Time;
-use super::tls::{PoolError, client_config};
+use super::tls::{Bundle, PoolError, client_config};
 use crate::node_key::KeyError;
 use crate::sigv4::amz_date;
 
@@ -95,6 +95,8 @@ struct Api {
     target: &'static str,
 }
 
+const SSM: Api = Api { signing_name: "ssm", target: "AmazonSSM" };
+
 /// One service at one URL, for one region.
 #[derive(Debug)]
 pub struct Service {
@@ -108,19 +110,25 @@ pub struct Service {
 impl Service {
     /// SSM as configured.
     pub fn ssm(config: &Config, region: &str) -> Result<Self, ServiceError> {
-        Self::new(Api { signing_name: "ssm", target: "AmazonSSM" }, &config.ssm_url(region), region)
+        Self::new(SSM, &config.ssm_url(region), region, Bundle::Ignored)
+    }
+
+    /// SSM as configured, for the role's credentials.
+    pub fn role(config: &Config, region: &str) -> Result<Self, ServiceError> {
+        Self::new(SSM, &config.ssm_url(region), region, Bundle::Trusted)
     }
 
     /// The message delivery service as configured.
     pub fn messages(config: &Config, region: &str) -> Result<Self, ServiceError> {
         let api = Api { signing_name: "ec2messages", target: "EC2WindowsMessageDeliveryService" };
-        Self::new(api, &config.mds_url(region), region)
+        Self::new(api, &config.mds_url(region), region, Bundle::Ignored)
     }
 
-    fn new(api: Api, url: &str, region: &str) -> Result<Self, ServiceError> {
+    fn new(api: Api, url: &str, region: &str, bundle: Bundle) -> Result<Self, ServiceError> {
         let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = authority.split('/').next().unwrap_or_default().to_owned();
-        Ok(Self { api, url: format!("{url}/"), client: http_client(&host)?, host, region: region.to_owned() })
+        let client = http_client(&host, bundle)?;
+        Ok(Self { api, url: format!("{url}/"), client, host, region: region.to_owned() })
     }
 
     /// Calls an operation, up to four times if that may help.
@@ -183,11 +191,11 @@ impl Service {
 }
 
 /// A client with the agent's limits and trust, for calls to `host`.
-pub fn http_client(host: &str) -> Result<ureq::Agent, PoolError> {
+pub fn http_client(host: &str, bundle: Bundle) -> Result<ureq::Agent, PoolError> {
     let mut settings = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(CALL_LIMIT))
-        .tls_config(client_config()?)
+        .tls_config(client_config(bundle)?)
         .user_agent(format!("aws-sdk-go/1.51.20 (lab; linux) amazon-ssm-agent/{AGENT_VERSION}"));
     // Go's programs never send loopback traffic through a proxy.
     if ["localhost", "127."].iter().any(|loopback| host.starts_with(loopback)) {

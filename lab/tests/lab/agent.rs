@@ -1,7 +1,7 @@
 //! The stand-in agent against the endpoint, both as processes: the whole life of a node, and the real agent's traps.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::{Host, Lab, agent_binary, eventually, stdout, terminate};
 use serde_json::{Value, json};
@@ -69,6 +69,32 @@ fn an_agent_that_shares_no_credentials_leaves_none_and_no_note_of_them() {
     let note: Value = serde_json::from_slice(&note).unwrap();
     assert_eq!((&note["InstanceId"], &note["ShareFile"]), (&json!(id), &json!("")));
     assert_eq!(note["CredentialsExpiresAt"], "0001-01-01T00:00:00Z");
+}
+
+#[test]
+fn a_bundle_takes_the_place_of_the_pool_for_the_role_alone() {
+    let lab = Lab::start();
+    let host = Host::new(&lab);
+    host.write("bundle.pem", "");
+    let with_bundle = || {
+        let mut command = host.command(agent_binary());
+        command.env("AWS_CA_BUNDLE", host.path("bundle.pem"));
+        command
+    };
+    let activation = lab.activation(1);
+    let (id, code) =
+        (activation["ActivationId"].as_str().unwrap(), activation["ActivationCode"].as_str().unwrap());
+    let registering = ["-register", "-id", id, "-code", code, "-region", crate::support::REGION];
+    assert_eq!(with_bundle().args(registering).output().unwrap().status.code(), Some(0));
+
+    let mut daemon =
+        with_bundle().env("SSM_STANDIN_TIME_FACTOR", "0.01").stdout(Stdio::null()).spawn().unwrap();
+    let log = host.path("var/log/amazon/ssm/amazon-ssm-agent.log");
+    eventually("the daemon gets no role", || {
+        std::fs::read_to_string(&log).ok().filter(|log| log.contains("signed by unknown authority"))
+    });
+    terminate(&mut daemon);
+    assert!(shown(&lab, &host.node_id()).get("LastPingDateTime").is_none());
 }
 
 #[test]

@@ -164,6 +164,7 @@ impl Service {
             .env("SSM_STANDIN_ROOT", self.root.path())
             .env("SSM_STANDIN_TIME_FACTOR", factor)
             .env("SSL_CERT_FILE", self.root.path().join("ca.pem"))
+            .env_remove("AWS_CA_BUNDLE")
             .stdin(Stdio::null());
         command
     }

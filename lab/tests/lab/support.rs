@@ -261,6 +261,8 @@ impl Host {
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("SSM_STANDIN_ROOT", self.root.path()).env("SSL_CERT_FILE", &self.ca);
+        // It takes the place of the other where the agent asks for its role.
+        command.env_remove("AWS_CA_BUNDLE");
         command
     }
 

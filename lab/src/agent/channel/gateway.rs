@@ -15,7 +15,7 @@ use crate::agent::config::Config;
 use crate::agent::proof::{Proof, RoleCredentials, Unsigned};
 use crate::agent::service::http_client;
 use crate::agent::time::Time;
-use crate::agent::tls::{TlsError, socket_config};
+use crate::agent::tls::{Bundle, TlsError, socket_config};
 use crate::node_key::KeyError;
 use crate::sigv4::amz_date;
 
@@ -123,7 +123,7 @@ impl Gateway {
     pub fn new(config: &Config, region: &str) -> Result<Self, GatewayError> {
         let region = config.mgs_region(region).to_owned();
         let authority = config.mgs_authority(&region);
-        let client = http_client(&authority).map_err(TlsError::from)?;
+        let client = http_client(&authority, Bundle::Ignored).map_err(TlsError::from)?;
         Ok(Self { authority, region, client, tls: socket_config()? })
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long)]
     tls_listen: Option<SocketAddr>,
     /// Another name or address that the certificate is good for; may be given several times
-    #[arg(long, value_name = "NAME", requires = "tls_listen")]
+    #[arg(long, value_name = "NAME", requires = "tls_listen", value_parser = host_name)]
     tls_name: Vec<String>,
     /// Address of the admin API (state, faults); keep it on the loopback
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -59,6 +59,15 @@ pub(crate) struct Args {
     ready_file: Option<PathBuf>,
     #[command(flatten)]
     limits: ClientLimits,
+}
+
+/// A name or an address, alone.
+fn host_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    if text.is_empty() || !text.chars().all(allowed) {
+        return Err("write a host name or an IP address, without scheme, port or path".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// The limits of the listeners, for tests that cannot wait for the usual ones.
@@ -147,4 +156,19 @@ fn allow_open_files() {
     let granted = getrlimit(Resource::Nofile);
     // Where it is refused, fewer connections have to do.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: granted.maximum, ..granted });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_name;
+
+    #[test]
+    fn a_name_of_the_certificate_is_a_name_or_an_address_alone() {
+        for good in ["lab.example", "192.0.2.1", "2001:db8::1"] {
+            assert_eq!(host_name(good).unwrap(), good);
+        }
+        for bad in ["", "https://lab.example", "lab.example/", "l\u{e4}b.example", "a b"] {
+            assert!(host_name(bad).unwrap_err().contains("without scheme"), "{bad}");
+        }
+    }
 }
