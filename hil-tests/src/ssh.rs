@@ -224,8 +224,8 @@ fn words<S: AsRef<str>>(command: &[S]) -> Vec<String> {
     command.iter().map(|word| word.as_ref().to_owned()).collect()
 }
 
-/// One word for the guest's shell: OpenSSH hands over a line, not words.
-fn quote(word: &str) -> String {
+/// One word for a shell, such as the guest's: OpenSSH hands over a line, not words.
+pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 

@@ -46,11 +46,11 @@ impl Place {
 
     /// A board whose power is cut by `off`.
     fn with_board(&self) -> &Self {
-        let off = self.path("off");
         let board = format!(
             "name = \"desk-pi\"\nkind = \"raspi3b\"\ncontroller = \"192.0.2.1\"\n\
-             power = {{ on = [\"true\"], off = [{off:?}] }}\n\
-             ssh = {{ address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }}\n"
+             power = {{ on = [\"true\"], off = [\"{}\"] }}\n\
+             ssh = {{ address = \"192.0.2.2\", identity = \"key\", known_hosts = \"known_hosts\" }}\n",
+            self.path("off").display()
         );
         fs::write(self.path("board.toml"), board).unwrap();
         self

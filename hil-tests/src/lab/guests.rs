@@ -104,7 +104,10 @@ pub(super) async fn wait_for_all(machines: &[Qemu], narration: &Narration) -> Re
             return Ok(());
         }
         let what = format!("waiting for SSH of {}", machine.name());
-        narration.step_async(&what, machine::wait_for_ssh(machine, BOOT_LIMIT)).await?;
+        let up = narration.step_async(&what, machine::wait_for_ssh(machine, BOOT_LIMIT)).await;
+        up.with_context(|| {
+            format!("{} did not come up; `hil lab down --cut` and `hil lab up` boot it again", machine.name())
+        })?;
         Ok(())
     };
     join_all(machines.iter().map(wait)).await.into_iter().collect()

@@ -18,6 +18,7 @@ use crate::bench::{Bench, Record, Stock};
 use crate::machine::Ability;
 use crate::report::{Cell, Outcome};
 use crate::scenarios::Start;
+use crate::ssh::quote;
 
 /// What all workers share.
 pub(super) struct Shared {
@@ -131,12 +132,18 @@ impl Worker {
     /// The command that runs it again as it was.
     fn replay(&self, plan: &CellPlan) -> String {
         let CellPlan { machine, scenario, seed, .. } = plan;
-        let board = self.shared.stock.boards.iter().find(|board| board.name == *machine);
-        let board = board.map(|board| format!(" --board '{}'", board.path.display())).unwrap_or_default();
-        let own = self.shared.stock.images.iter().find(|own| own.recipe.name() == machine);
-        let own = own.map(|own| format!(" --image '{}={}'", own.kind.name, own.path.display()));
-        let own = own.unwrap_or_default();
-        format!("hil run{board}{own} --machine {machine} --scenario {} --seed {seed}", scenario.name)
+        let stock = &self.shared.stock;
+        let mut words = vec!["hil".to_owned(), "run".to_owned()];
+        if let Some(board) = stock.boards.iter().find(|board| board.name == *machine) {
+            words.extend(["--board".to_owned(), board.path.display().to_string()]);
+        }
+        if let Some(own) = stock.images.iter().find(|own| own.recipe.name() == machine) {
+            words.extend(["--image".to_owned(), format!("{}={}", own.kind.name, own.path.display())]);
+        }
+        let (scenario, seed) = (scenario.name.to_owned(), seed.to_string());
+        let rest = [("--machine", machine.clone()), ("--scenario", scenario), ("--seed", seed)];
+        words.extend(rest.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
+        typed(&words)
     }
 
     async fn attempt(
@@ -215,6 +222,13 @@ impl Worker {
     }
 }
 
+/// A command as it can be typed: words that a shell would take apart are quoted.
+fn typed(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=".contains(c);
+    let word = |word: &String| if word.chars().all(plain) { word.clone() } else { quote(word) };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Waits until the run is to end; for ever if nobody can tell it to any more.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
@@ -224,4 +238,18 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_runs_it_again_can_be_typed_whatever_names_are_in_it() {
+        let words = ["hil", "run", "--board", "/it's/pi.toml", "--machine", "my board", "--seed", "7"];
+        let line = typed(&words.map(str::to_owned));
+        assert!(line.starts_with("hil run --board '") && line.ends_with(" --seed 7"), "{line}");
+        let shell = std::process::Command::new("sh").args(["-c", &format!("printf '%s|' {line}")]).output();
+        assert_eq!(String::from_utf8(shell.unwrap().stdout).unwrap(), words.join("|") + "|");
+    }
 }
