@@ -136,3 +136,19 @@ fn what_can_not_be_tidied_up_fails_the_run_and_costs_no_report() {
     assert!(said.contains("can't be tidied up"), "{said}");
     assert!(fs::read_to_string(place.path("results/report.json")).unwrap().contains("desk-pi"));
 }
+
+#[test]
+fn a_run_in_which_every_scenario_is_skipped_fails() {
+    // A board without a card that we could write has no fresh host.
+    let place = Place::new("exit 0").script("off", "exit 0");
+    let mut arguments = BOARD;
+    arguments[5] = "fresh-host";
+    let mut hil = place.with_board().run(&arguments);
+    let (mut stdout, mut stderr) = (hil.stdout.take().unwrap(), hil.stderr.take().unwrap());
+    assert_eq!(end(hil).code(), Some(1));
+    let (mut summary, mut said) = (String::new(), String::new());
+    stdout.read_to_string(&mut summary).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(summary.contains("0 passed, 0 failed, 1 skipped"), "{summary}{said}");
+    assert!(said.contains("no scenario ran: all were skipped"), "{said}");
+}

@@ -134,6 +134,7 @@ impl<B: Backend> HostRun<B> {
         let lost_sight = step == Step::Observe && self.progress.borrow().in_doubt.is_some();
         let patience = if lost_sight { limit } else { PATIENCE };
         let probe = Facts::probe(self.spec.escalation, self.password(), limit, patience.min(limit * 3 / 4));
+        let probe = if self.run.dry_run { probe.being_alone() } else { probe };
         let (events, name) = (self.run.events.clone(), self.spec.name.clone());
         let mut waiting = |line: &str| {
             if let Some(holder) = Facts::waits_for(line) {

@@ -49,6 +49,7 @@ pub struct Command {
     ascent: Ascent,
     limit: Duration,
     tells_facts: bool,
+    alone: bool,
 }
 
 impl Command {
@@ -63,6 +64,7 @@ impl Command {
             ascent: Ascent::Sudo,
             limit,
             tells_facts: false,
+            alone: false,
         }
     }
 
@@ -84,6 +86,13 @@ impl Command {
     #[must_use]
     pub fn telling_facts(mut self) -> Self {
         self.tells_facts = true;
+        self
+    }
+
+    /// No other will follow it: nothing is made ready for one.
+    #[must_use]
+    pub fn being_alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -119,6 +128,11 @@ impl Command {
     /// Is what it prints only for this program?
     pub fn tells_facts(&self) -> bool {
         self.tells_facts
+    }
+
+    /// Will no other follow it?
+    pub fn alone(&self) -> bool {
+        self.alone
     }
 
     /// A line that it printed, without its secrets, should a program on the host print one.

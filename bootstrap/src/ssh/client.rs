@@ -17,10 +17,10 @@ use russh::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    error::{ConnectError, Peer},
+    error::ConnectError,
     fingerprint::Fingerprint,
     known_hosts::{KnownHosts, KnownHostsError, Standing, Vouching},
-    login::{Login, Pace, Trust},
+    login::{Login, Trust},
 };
 use crate::inventory::HostKeyPolicy;
 
@@ -120,23 +120,16 @@ impl Ledger {
 /// What russh calls during a connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    peer: Peer,
-    trust: Trust,
-    pace: Pace,
+    login: Arc<Login>,
     known_hosts: Arc<KnownHosts>,
     ledger: Arc<Ledger>,
 }
 
 impl Client {
     /// A client that expects a certain host.
-    pub(super) fn new(login: &Login, known_hosts: &Arc<KnownHosts>, ledger: &Arc<Ledger>) -> Self {
-        Self {
-            peer: login.peer.clone(),
-            trust: login.trust.clone(),
-            pace: login.pace.clone(),
-            known_hosts: Arc::clone(known_hosts),
-            ledger: Arc::clone(ledger),
-        }
+    pub(super) fn new(login: &Arc<Login>, known_hosts: &Arc<KnownHosts>, ledger: &Arc<Ledger>) -> Self {
+        let (login, known_hosts, ledger) = (Arc::clone(login), Arc::clone(known_hosts), Arc::clone(ledger));
+        Self { login, known_hosts, ledger }
     }
 
     async fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), ConnectError> {
@@ -147,7 +140,11 @@ impl Client {
             match vouching {
                 Some(Vouching::Good) => return Ok(()),
                 Some(Vouching::Bad { authority, why }) => {
-                    return Err(ConnectError::HostCertificate { peer: self.peer.clone(), authority, why });
+                    return Err(ConnectError::HostCertificate {
+                        peer: self.login.peer.clone(),
+                        authority,
+                        why,
+                    });
                 }
                 // Nobody whom we know has signed it: it is a key like any other.
                 Some(Vouching::None) | None => {}
@@ -157,9 +154,9 @@ impl Client {
     }
 
     async fn judge_key(&self, key: PublicKey) -> Result<(), ConnectError> {
-        let peer = self.peer.clone();
+        let peer = self.login.peer.clone();
         let offered = Fingerprint::of(&key);
-        if let HostKeyPolicy::Pinned(pinned) = &self.trust.policy {
+        if let HostKeyPolicy::Pinned(pinned) = &self.login.trust.policy {
             if offered.sha256() == pinned {
                 return Ok(());
             }
@@ -169,7 +166,7 @@ impl Client {
                 pinned: pinned.clone(),
             });
         }
-        let accept_new = self.trust.policy == HostKeyPolicy::AcceptNew;
+        let accept_new = self.login.trust.policy == HostKeyPolicy::AcceptNew;
         let found = self
             .ask(move |known, Trust { files, record, name, .. }| {
                 if accept_new {
@@ -184,7 +181,7 @@ impl Client {
             Standing::Known => Ok(()),
             Standing::Changed(known) => Err(ConnectError::HostKeyChanged {
                 peer,
-                known_as: self.trust.name.known_as(),
+                known_as: self.login.trust.name.known_as(),
                 offered,
                 known,
             }),
@@ -198,13 +195,13 @@ impl Client {
         &self,
         question: impl FnOnce(&KnownHosts, Trust) -> Result<T, KnownHostsError> + Send + 'static,
     ) -> Result<Option<T>, ConnectError> {
-        let (known_hosts, trust) = (Arc::clone(&self.known_hosts), self.trust.clone());
+        let (known_hosts, trust) = (Arc::clone(&self.known_hosts), self.login.trust.clone());
         let answer = spawn_blocking(move || question(&known_hosts, trust)).await.ok().transpose();
-        answer.map_err(|source| ConnectError::KnownHosts { peer: self.peer.clone(), source })
+        answer.map_err(|source| ConnectError::KnownHosts { peer: self.login.peer.clone(), source })
     }
 
     fn broken(&self, error: &Error) -> End {
-        match (error, self.pace.silence()) {
+        match (error, self.login.pace.silence()) {
             (error, _) if hung_up(error) => End::Broken("the host closed the connection".to_owned()),
             (error, Some(silence)) if fell_silent(error) => End::Silent(silence),
             (other, _) => End::Broken(other.to_string()),
@@ -216,7 +213,8 @@ impl Handler for Client {
     type Error = Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Error> {
-        match self.judge(shown).await {
+        // In a box: russh's own future has room for ours as long as the connection lives, twice over.
+        match Box::pin(self.judge(shown)).await {
             Ok(()) => Ok(true),
             Err(error) => {
                 self.ledger.note(End::Untrusted(Box::new(error)));
@@ -225,9 +223,10 @@ impl Handler for Client {
         }
     }
 
-    // Channels that a server opens: we ask for none, russh accepts them, and nobody would read them.
+    // Channels that a server opens: we ask for none, russh accepts them, and nobody would read them. What comes with one is
+    // dropped at once: russh has room for all that waits.
 
-    async fn server_channel_open_forwarded_tcpip(
+    fn server_channel_open_forwarded_tcpip(
         &mut self,
         _: Channel<Msg>,
         _: &str,
@@ -236,70 +235,70 @@ impl Handler for Client {
         _: u32,
         reply: ChannelOpenHandle,
         _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
     }
 
-    async fn server_channel_open_forwarded_streamlocal(
+    fn server_channel_open_forwarded_streamlocal(
         &mut self,
         _: Channel<Msg>,
         _: &str,
         reply: ChannelOpenHandle,
         _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
     }
 
-    async fn server_channel_open_agent_forward(
+    fn server_channel_open_agent_forward(
         &mut self,
         _: Channel<Msg>,
         reply: ChannelOpenHandle,
         _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
     }
 
-    async fn server_channel_open_session(
+    fn server_channel_open_session(
         &mut self,
         _: Channel<Msg>,
         reply: ChannelOpenHandle,
         _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
     }
 
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        reply: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        reply: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_x11(
+    fn server_channel_open_direct_tcpip(
         &mut self,
         _: Channel<Msg>,
         _: &str,
         _: u32,
+        _: &str,
+        _: u32,
         reply: ChannelOpenHandle,
         _: &mut Session,
-    ) -> Result<(), Error> {
-        refuse(reply).await
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
+    }
+
+    fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
+    }
+
+    fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        refuse(reply)
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Error>) -> Result<(), Error> {

@@ -84,11 +84,11 @@ impl SshConnector {
         Ok(SshHost::new(connection, sudo))
     }
 
-    fn log_in<'a>(&'a self, login: &'a Login) -> LoggingIn<'a> {
+    fn log_in<'a>(&'a self, login: &'a Arc<Login>) -> LoggingIn<'a> {
         Box::pin(self.try_host_keys(login))
     }
 
-    async fn try_host_keys(&self, login: &Login) -> Result<Connection, ConnectError> {
+    async fn try_host_keys(&self, login: &Arc<Login>) -> Result<Connection, ConnectError> {
         let mut wanted = self.host_keys(login).await?;
         let mut shown = Vec::new();
         loop {
@@ -130,8 +130,8 @@ impl SshConnector {
         Ok(HostKeys { order, certified })
     }
 
-    async fn attempt(&self, login: &Login, wanted: &HostKeys) -> Result<Connection, ConnectError> {
-        let Login { peer, pace, .. } = login;
+    async fn attempt(&self, login: &Arc<Login>, wanted: &HostKeys) -> Result<Connection, ConnectError> {
+        let Login { peer, pace, .. } = &**login;
         let limit = pace.connect;
         // A socket is watched by the kernel.
         let patience = login.via.as_ref().and(pace.silence());
@@ -152,7 +152,8 @@ impl SshConnector {
         let carrier = way.as_ref().map(|way| way.pulse());
         let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said, patience, carrier);
         let shaking = async {
-            match connect_stream(config, stream, client).await {
+            // In a box: russh's future has room for it four times over.
+            match connect_stream(config, Box::new(stream), client).await {
                 Ok(handle) => Ok(handle),
                 Err(error) => Err(broken_handshake(error, &ledger, login, greeting)),
             }

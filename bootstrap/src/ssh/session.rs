@@ -158,6 +158,8 @@ impl Host for SshHost {
     }
 }
 
+// What waits for russh's own task waits in a box that goes with it: each has room for a message of half a kilobyte, twice, and
+// a command may run for minutes on a thousand hosts.
 async fn execute(
     connection: &Connection,
     spare: &mut Spare,
@@ -169,19 +171,19 @@ async fn execute(
     let not_run = |cause| HostError::NotRun { command: command.name(), cause };
     let channel = match spare.take().await {
         Some(channel) => channel,
-        None => open(connection).await.map_err(|error| match error {
+        None => Box::pin(open(connection)).await.map_err(|error| match error {
             Error::ChannelOpenFailure(reason) => not_run(format!("it opens no session ({reason:?})")),
             _ => lost(),
         })?,
     };
     let (mut reader, writer) = channel.split();
     // Stdin follows as soon as it may: OpenSSH gives a window with its answer, others at once.
-    writer.exec(true, line).await.map_err(|_| lost())?;
+    Box::pin(writer.exec(true, line)).await.map_err(|_| lost())?;
     let mut capture = Capture::new(on_line);
     let end = {
         // Lent, since a future that is handed over takes its room twice.
         let conversing = pin!(converse(&mut reader, &writer, command, &mut capture));
-        beside(spare, connection, conversing).await
+        beside(spare, connection, command.alone(), conversing).await
     };
     match end {
         End::Code(code) => Ok(capture.finish(Some(code))),
@@ -191,7 +193,7 @@ async fn execute(
         }
         End::Refused => {
             // The channel is open still; a failure to close it shows at the next command.
-            writer.close().await.ok();
+            Box::pin(writer.close()).await.ok();
             Err(not_run("it does not allow this user to run commands".to_owned()))
         }
         End::Silent if connection.handle.is_closed() => Err(lost()),
@@ -213,21 +215,23 @@ async fn open(connection: &Connection) -> Result<Channel<Msg>, Error> {
     connection.handle.channel_open_session().await
 }
 
-/// Sees a conversation to its end, and opens the channel of the next one beside it.
+/// Sees a conversation to its end, and opens the channel of the next one beside it, unless it is `alone`.
 async fn beside(
     spare: &mut Spare,
     connection: &Connection,
+    alone: bool,
     mut conversing: Pin<&mut (impl Future<Output = End> + Send)>,
 ) -> End {
-    if !matches!(spare, Spare::None) {
+    if alone || !matches!(spare, Spare::None) {
         return conversing.await;
     }
-    let mut opening = pin!(connection.handle.channel_open_session());
+    let mut opening = Box::pin(connection.handle.channel_open_session());
     let end = tokio::select! {
         // It is asked for before stdin is sent, which may take a while.
         biased;
         opened = &mut opening => {
             *spare = Spare::of(opened);
+            drop(opening);
             return conversing.await;
         }
         end = &mut conversing => end,
@@ -252,16 +256,13 @@ async fn converse(
     command: &Command,
     capture: &mut Capture<'_>,
 ) -> End {
-    let mut sending = pin!(send_stdin(writer, command));
-    let (mut sent, mut end) = (false, None);
+    let mut sending = Some(Box::pin(send_stdin(writer, command)));
+    let mut end = None;
     loop {
         let patience = if end.is_some() { LINGER } else { Duration::MAX };
         let message = tokio::select! {
             // What goes wrong in sending shows in reading, with its cause.
-            _ = &mut sending, if !sent => {
-                sent = true;
-                continue;
-            }
+            () = over(&mut sending) => continue,
             message = timeout(patience, reader.wait()) => message,
         };
         match message {
@@ -276,11 +277,20 @@ async fn converse(
             // Everything is read: the exit status may come before the last output.
             Ok(None) => return end.unwrap_or(End::Silent),
             Err(_) => {
-                writer.close().await.ok();
+                Box::pin(writer.close()).await.ok();
                 return end.unwrap_or(End::Silent);
             }
         }
     }
+}
+
+/// Waits until work is over, and drops it; for ever, if there is none.
+async fn over<W: Future + Unpin>(work: &mut Option<W>) {
+    match work {
+        Some(begun) => drop(begun.await),
+        None => std::future::pending().await,
+    }
+    *work = None;
 }
 
 async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tokio::sync::{oneshot, watch};
 
@@ -109,6 +109,8 @@ impl Run {
         let written = report::write(&report, &results);
         super::print(&report::terminal::summary(&report, &results))?;
         written.and(tidied)?;
+        let ran = report.count(Outcome::Passed).saturating_add(report.count(Outcome::Failed));
+        ensure!(ran > 0 || report.interrupted, "no scenario ran: all were skipped, for the reasons above");
         Ok(exit_code(&report))
     }
 }

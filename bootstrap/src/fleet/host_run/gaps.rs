@@ -58,7 +58,8 @@ impl<B: Backend> HostRun<B> {
         let mut host = self.connect().await?;
         self.enter(Step::Observe).await?;
         let facts = self.observe(&mut host, Step::Observe).await?;
-        let decision = self.decide(&facts).await?;
+        // In a box, since every host has a room as large as the largest thing that it ever does.
+        let decision = Box::pin(self.decide(&facts)).await?;
         if self.run.dry_run {
             let planned = decision.actions.iter().map(Action::sentence).collect();
             self.progress.send_modify(|progress| progress.actions = planned);

@@ -38,7 +38,7 @@ impl<B: Backend> HostRun<B> {
             self.wait_online(&mut registered).await?;
         }
         if let Some(Action::Tag(tag)) = &registered.tag {
-            self.tag(&registered.node, tag).await?;
+            Box::pin(self.tag(&registered.node, tag)).await?;
         }
         Ok(Outcome::Online { changed: self.progress.borrow().touched })
     }
@@ -56,13 +56,13 @@ impl<B: Backend> HostRun<B> {
         };
         // That SSM could not be asked says nothing about the agent.
         if !matches!(offline.why, WhyOffline::Trouble(_) | WhyOffline::NotAsked) {
-            self.repair(registered, &offline).await?;
+            Box::pin(self.repair(registered, &offline)).await?;
             self.enter(Step::Online).await.map_err(|_| Self::stopped_waiting())?;
         }
         let last_ping = offline.last.as_ref().and_then(|record| record.last_ping).or(newer_than);
         match self.wait_until(&registered.node, last_ping, start + within).await? {
             Ok(record) => Ok(record),
-            Err(offline) => Err(self.still_offline(registered, &offline).await),
+            Err(offline) => Err(Box::pin(self.still_offline(registered, &offline)).await),
         }
     }
 
