@@ -305,9 +305,9 @@ async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result
 
 async fn send(writer: &ChannelWriteHalf<Msg>, mut bytes: Bytes, piece: usize) -> Result<(), Error> {
     while !bytes.is_empty() {
-        writer.data_bytes(bytes.split_to(piece.min(bytes.len()))).await?;
-        // The connection's own task sends it before the next is there.
+        // The connection's own task sends what was before it.
         yield_now().await;
+        writer.data_bytes(bytes.split_to(piece.min(bytes.len()))).await?;
     }
     Ok(())
 }
