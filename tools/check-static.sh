@@ -13,12 +13,17 @@ machine_of() {
     esac
 }
 
-# check_tools TRIPLE...: what the checks below and the bill of materials take, so that it is missed before builds of an hour.
+# What the checks below and the bill of materials take is asked for first, so that it is missed before builds of an hour.
+
+# check_python: the part of Python 3.11 that reads Cargo.lock, for a bill of materials.
+check_python() {
+    python3 -c 'import tomllib' 2>/dev/null || { echo 'error: please install first: Python 3.11 or newer as python3' >&2; return 1; }
+}
+
+# check_tools [TRIPLE...]: of the targets whose programs are run.
 check_tools() {
     lacking=
     command -v readelf >/dev/null 2>&1 || lacking="$lacking readelf (Debian's binutils),"
-    # The part of Python 3.11 that reads Cargo.lock.
-    python3 -c 'import tomllib' 2>/dev/null || lacking="$lacking Python 3.11 or newer as python3,"
     for target in "$@"; do
         runner_of "$target" >/dev/null || lacking="$lacking what runs programs for ${target%%-*} (qemu-user-static),"
     done

@@ -101,9 +101,13 @@ for_tests() {
 mkdir -p "$CARGO_TARGET_DIR"
 # shellcheck disable=SC2086 # a list of targets
 choose_route $targets
+[ -n "$tests" ] || check_python
+# It may install what the other checks take.
 prepare_route
+runs=$targets
+[ "$tests" != agent ] || runs=
 # shellcheck disable=SC2086
-check_tools $targets
+check_tools $runs
 forget_other_clone
 
 BOOTSTRAP_COMMIT=$(git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)

@@ -19,7 +19,6 @@ rpm:rpm
 /usr/bin/sudo:sudo
 /usr/bin/doas:opendoas
 mmdebstrap:mmdebstrap
-/usr/share/doc/debian-archive-keyring:debian-archive-keyring
 /sbin/mke2fs:e2fsprogs
 cpio:cpio
 /bin/busybox:busybox-static
@@ -70,8 +69,12 @@ look_for_missing() {
     [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
     # Nor has the part of Python that makes environments complete with pip.
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+    case ${1-} in --static | --browser) return ;; esac
+    # Its keys end in pgp in later releases.
+    is_there /usr/share/keyrings/debian-archive-keyring.gpg || is_there /usr/share/keyrings/debian-archive-keyring.pgp ||
+        missing="$missing debian-archive-keyring"
 }
-look_for_missing
+look_for_missing "$@"
 
 if [ "${1-}" != --static ] && ! command -v cargo >/dev/null 2>&1; then
     echo "error: there is no cargo; install a Rust toolchain of at least the rust-version in Cargo.toml (https://rustup.rs)" >&2
@@ -99,9 +102,9 @@ case $missing in
 esac
 step "installing$missing" install
 # apt may have removed what was there: a qemu-utils of backports makes way for the release's qemu-system.
-look_for_missing
+look_for_missing "$@"
 [ -z "$missing" ] || step "installing$missing, which made way for the others" install
-look_for_missing
+look_for_missing "$@"
 if [ -n "$missing" ]; then
     echo "error: apt-get has installed them, but these are still missing:$missing" >&2
     exit 1

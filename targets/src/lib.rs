@@ -12,6 +12,7 @@ mod os;
 mod os_release;
 pub mod outputs;
 mod package_tool;
+pub mod partition;
 pub mod s3;
 mod service;
 pub mod signing;

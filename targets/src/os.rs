@@ -129,41 +129,55 @@ const UNSUPPORTED: [(&str, &str); 19] = [
     ("steamos", IMMUTABLE),
 ];
 
-/// Variants of otherwise supported distributions whose system image is immutable; so are those of Fedora that end in
-/// `-atomic`.
-const IMMUTABLE_VARIANTS: [&str; 6] = ["coreos", "iot", "silverblue", "kinoite", "sericea", "onyx"];
+/// Variants of otherwise supported distributions whose system image is immutable: Fedora's, and SUSE's since 16. So are those
+/// that end in `-atomic`, as Fedora's later ones do.
+const IMMUTABLE_VARIANTS: [&str; 7] =
+    ["coreos", "iot", "silverblue", "kinoite", "sericea", "onyx", "transactional"];
 
 const UNKNOWN: &str =
     "neither its ID nor its ID_LIKE in /etc/os-release is one that AWS builds packages of the agent for";
 
 impl OsRelease {
-    /// What this distribution is to the agent: by `ID`, then by `ID_LIKE` in its order. One that is like an immutable one is
-    /// immutable, whatever else it is like.
+    /// As what the agent is installed on this distribution. One that is like an immutable one is immutable, whatever else it is
+    /// like.
     pub fn distribution(&self) -> Result<Distribution, Unsupported> {
-        let refuse = |reason| Unsupported { pretty_name: self.pretty_name.clone(), reason };
-        let names = || std::iter::once(&self.id).chain(&self.id_like);
-        let is_immutable = |name: &String| UNSUPPORTED.contains(&(name.as_str(), IMMUTABLE));
         let variant = self.variant_id.as_str();
-        if IMMUTABLE_VARIANTS.contains(&variant) || variant.ends_with("-atomic") || names().any(is_immutable)
-        {
-            return Err(refuse(IMMUTABLE));
-        }
-        for name in names() {
+        let immutable = IMMUTABLE_VARIANTS.contains(&variant)
+            || variant.ends_with("-atomic")
+            || self.names().any(|name| is_immutable(name));
+        if immutable { Err(self.refuse(IMMUTABLE)) } else { self.kind() }
+    }
+
+    /// Of which package format this distribution is, also if its image is immutable and nothing can be installed.
+    pub fn package_format(&self) -> Result<PackageFormat, Unsupported> {
+        self.kind().map(|distribution| distribution.family.format())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.id).chain(&self.id_like)
+    }
+
+    fn refuse(&self, reason: &'static str) -> Unsupported {
+        Unsupported { pretty_name: self.pretty_name.clone(), reason }
+    }
+
+    /// By `ID`, then by `ID_LIKE` in its order.
+    fn kind(&self) -> Result<Distribution, Unsupported> {
+        for name in self.names().filter(|name| !is_immutable(name)) {
             if let Some((_, reason)) = UNSUPPORTED.iter().find(|(id, _)| id == name) {
-                return Err(refuse(reason));
+                return Err(self.refuse(reason));
             }
             if let Some((_, family)) = FAMILIES.iter().find(|(id, _)| id == name) {
                 let (id, pretty_name) = (self.id.clone(), self.pretty_name.clone());
                 return Ok(Distribution { id, family: *family, pretty_name });
             }
         }
-        Err(refuse(UNKNOWN))
+        Err(self.refuse(if is_immutable(&self.id) { IMMUTABLE } else { UNKNOWN }))
     }
+}
 
-    /// Which package format this distribution installs.
-    pub fn package_format(&self) -> Result<PackageFormat, Unsupported> {
-        self.distribution().map(|distribution| distribution.family.format())
-    }
+fn is_immutable(name: &str) -> bool {
+    UNSUPPORTED.contains(&(name, IMMUTABLE))
 }
 
 #[cfg(test)]

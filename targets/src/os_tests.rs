@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SUPPORTED: [(&str, Family, &str, &str); 21] = [
+const SUPPORTED: [(&str, Family, &str, &str); 22] = [
     (
         "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
          VERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\nHOME_URL=\"https://www.debian.org/\"\n",
@@ -108,6 +108,13 @@ const SUPPORTED: [(&str, Family, &str, &str); 21] = [
         Family::Suse,
         "sles",
         "15.5",
+    ),
+    (
+        "NAME=\"SLES\"\nVERSION=\"16.0\"\nVERSION_ID=\"16.0\"\nPRETTY_NAME=\"SUSE Linux Enterprise Server 16.0\"\n\
+         ID=\"sles\"\nID_LIKE=\"suse opensuse\"\nVARIANT_ID=\"server\"\n",
+        Family::Suse,
+        "sles",
+        "16.0",
     ),
     (
         "NAME=\"openSUSE Leap\"\nVERSION=\"15.6\"\nID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n\
@@ -220,7 +227,19 @@ fn distributions_without_a_package_are_refused_with_their_own_reason() {
             "Fedora Linux 41 (Sway Atomic)",
             "image",
         ),
-        // Since SLE 16 the immutable one has the ID of the other, and says it in ID_LIKE only.
+        // Since SLE 16 the immutable one has the ID of the other, and says it in VARIANT_ID or in ID_LIKE.
+        (
+            "NAME=\"SLES\"\nVERSION_ID=\"16.0\"\nPRETTY_NAME=\"SUSE Linux Enterprise Server 16.0\"\nID=\"sles\"\n\
+             ID_LIKE=\"suse opensuse\"\nVARIANT_ID=\"transactional\"\n",
+            "SUSE Linux Enterprise Server 16.0",
+            "image",
+        ),
+        (
+            "NAME=\"SLES\"\nVERSION_ID=\"16.0\"\nPRETTY_NAME=\"SUSE Linux Enterprise Server 16.0\"\nID=\"sles\"\n\
+             ID_LIKE=\"suse opensuse sle-micro sl-micro microos opensuse-microos\"\nVARIANT_ID=\"transactional\"\n",
+            "SUSE Linux Enterprise Server 16.0",
+            "image",
+        ),
         (
             "NAME=\"SL-Micro\"\nVERSION_ID=\"6.2\"\nPRETTY_NAME=\"SUSE Linux Micro 6.2\"\nID=\"sles\"\n\
              ID_LIKE=\"suse opensuse sle-micro sl-micro microos opensuse-microos\"\n",
@@ -244,6 +263,20 @@ fn distributions_without_a_package_are_refused_with_their_own_reason() {
         assert_eq!(refusal.pretty_name, name);
         assert!(refusal.reason.contains(word), "{refusal}");
         assert!(refusal.to_string().starts_with(name), "{refusal}");
+    }
+}
+
+#[test]
+fn an_immutable_distribution_has_the_package_format_of_what_it_is_like() {
+    for (text, format) in [
+        ("ID=rhcos\nID_LIKE=\"rhel fedora\"\n", Some(PackageFormat::Rpm)),
+        ("ID=sl-micro\nID_LIKE=suse\n", Some(PackageFormat::Rpm)),
+        ("ID=fedora\nVARIANT_ID=coreos\n", Some(PackageFormat::Rpm)),
+        ("ID=flatcar\nID_LIKE=coreos\n", None),
+    ] {
+        let release = OsRelease::parse(text);
+        assert_eq!(release.package_format().ok(), format, "{text}");
+        assert!(release.distribution().is_err_and(|refusal| refusal.reason == IMMUTABLE), "{text}");
     }
 }
 

@@ -37,20 +37,10 @@ impl FromStr for Channel {
     }
 }
 
-/// The partitions of AWS whose Regions have a domain of their own, by how the names of those begin.
-const DOMAINS: [(&str, &str); 4] = [
-    ("cn-", "amazonaws.com.cn"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-];
-
 /// The bucket of a region, such as `https://s3.eu-west-1.amazonaws.com/amazon-ssm-eu-west-1`.
 #[must_use]
 pub fn bucket(region: &str) -> String {
-    let partition = DOMAINS.iter().find(|(partition, _)| region.starts_with(partition));
-    let domain = partition.map_or("amazonaws.com", |(_, domain)| domain);
-    format!("https://s3.{region}.{domain}/amazon-ssm-{region}")
+    format!("https://s3.{region}.{}/amazon-ssm-{region}", crate::partition::domain(region))
 }
 
 /// Path of a package under a bucket, such as `latest/debian_amd64/amazon-ssm-agent.deb`; nothing where AWS
@@ -99,6 +89,8 @@ mod tests {
             ("eusc-de-east-1", "s3.eusc-de-east-1.amazonaws.eu"),
             ("us-iso-east-1", "s3.us-iso-east-1.c2s.ic.gov"),
             ("us-isob-east-1", "s3.us-isob-east-1.sc2s.sgov.gov"),
+            ("eu-isoe-west-1", "s3.eu-isoe-west-1.cloud.adc-e.uk"),
+            ("us-isof-south-1", "s3.us-isof-south-1.csp.hci.ic.gov"),
         ] {
             assert_eq!(bucket(region), format!("https://{host}/amazon-ssm-{region}"));
         }

@@ -59,9 +59,6 @@ impl Configure {
 /// Where our own settings are noted, in the form that they have in the file.
 const OURS: &str = "Bootstrap";
 
-/// Under these ends are the names of AWS's own services, VPC endpoints and FIPS among them; of each, one service has the name.
-const AWS_DOMAINS: [&str; 4] = [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws"];
-
 fn set_endpoints(config: &mut Value, endpoint: Option<&str>) -> Result<(), ConfigureError> {
     let noted = config.as_object_mut().and_then(|root| root.shift_remove(OURS)).unwrap_or_default();
     let mut ours = json!({});
@@ -94,7 +91,7 @@ fn endpoints(endpoint: Option<&str>) -> [(&'static str, Option<String>); 3] {
     let address = endpoint.split_once("://").map_or(endpoint, |(_, address)| address);
     let host = address.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
     // The messages have names of their own at AWS, which the agent knows; what has SSM's does not answer for them.
-    let elsewhere = !AWS_DOMAINS.iter().any(|domain| host.ends_with(domain));
+    let elsewhere = !targets::partition::is_of_aws(&host);
     [
         ("Ssm", Some(endpoint.to_owned())),
         ("Mds", elsewhere.then(|| endpoint.to_owned())),

@@ -13,6 +13,8 @@ use tempfile::NamedTempFile;
 
 /// How every temporary file's name begins.
 const TEMPORARY: &str = ".part-";
+/// How it began before, by tempfile's own habit.
+const TEMPORARY_BEFORE: &str = ".tmp";
 /// No download takes as long: what is older was left by a run that was killed.
 const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
@@ -48,9 +50,9 @@ impl Entry {
         builder.recursive(true).mode(0o700);
         let made = builder.create(&directory).await;
         made.map_err(|source| PackageError::Io { what: "make", path: directory.clone(), source })?;
-        let place = directory.clone();
+        let places = cache.to_owned();
         // What cannot be deleted costs only space.
-        let _ = tokio::task::spawn_blocking(move || forget_abandoned(&place)).await;
+        let _ = tokio::task::spawn_blocking(move || forget_abandoned(&places)).await;
         Ok(Self { directory, url: shown(url) })
     }
 
@@ -109,11 +111,17 @@ impl Entry {
     }
 }
 
-fn forget_abandoned(directory: &Path) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+/// In the places of all URLs: nobody may ever ask for some of them again.
+fn forget_abandoned(cache: &Path) {
+    let entries = |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries(cache).flat_map(|place| entries(&place.path())) {
         let written = entry.metadata().and_then(|metadata| metadata.modified()).ok();
         let age = written.and_then(|written| written.elapsed().ok()).unwrap_or_default();
-        if age > ABANDONED_AFTER && entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+        let name = entry.file_name();
+        let temporary = [TEMPORARY, TEMPORARY_BEFORE]
+            .iter()
+            .any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()));
+        if temporary && age > ABANDONED_AFTER {
             let _ = std::fs::remove_file(entry.path());
         }
     }

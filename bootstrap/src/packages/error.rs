@@ -233,7 +233,7 @@ impl PackageError {
             Self::Http { .. } => "open the URL from this machine; a proxy or mirror may be in between",
             Self::Network { .. } => {
                 "check name resolution, firewall and HTTPS_PROXY on this machine; for a certificate that is not trusted install \
-                 ca-certificates here, or name its authority in the environment's `ca_bundle`; \
+                 ca-certificates here (where SSL_CERT_FILE or SSL_CERT_DIR is set, authorities come from there alone), or name its authority in the environment's `ca_bundle`; \
                  or download the package elsewhere and give its path as `source`"
             }
             Self::TimedOut { .. } => {

@@ -51,7 +51,8 @@ pub fn http_client(ca_bundle: Option<&[u8]>) -> Result<Client, PackageError> {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(client_error)?;
             builder().tls_certs_merge(certificates).build()
         }
-        None => builder().build().or_else(|_| builder().tls_certs_only([]).build()),
+        // If it is not the authorities that are lacking, the first error says what is.
+        None => builder().build().or_else(|first| builder().tls_certs_only([]).build().map_err(|_| first)),
     }
     .map_err(client_error)
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::packet::{KeyFlags, PublicKey, PublicSubkey, Signature, SignatureType};
 use pgp::types::{KeyDetails, Tag};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How long before its end a key is warned of.
@@ -117,8 +118,14 @@ pub(super) struct KnownKey {
     pub(super) primary: Fingerprint,
     pub(super) owner: String,
     pub(super) created: Timestamp,
-    /// When its owner last said what follows.
-    stated: Timestamp,
+    /// What was said of a subkey itself, besides what holds for its primary key.
+    binding: Option<Statement>,
+}
+
+/// What an owner said of a key, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Statement {
+    made: Timestamp,
     pub(super) expires: Option<Timestamp>,
     pub(super) revoked: bool,
 }
@@ -127,6 +134,8 @@ pub(super) struct KnownKey {
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
     pub(super) keys: Vec<KnownKey>,
+    /// What was last said of every primary key, which holds for its subkeys too, whichever file those are from.
+    primaries: BTreeMap<Fingerprint, Statement>,
 }
 
 impl Keyring {
@@ -157,11 +166,13 @@ impl Keyring {
         for certificate in certificates {
             let certificate = certificate.map_err(unreadable)?;
             empty = false;
+            let (fingerprint, said) = (Fingerprint::of(&certificate.primary_key), said_of(&certificate));
             let signing = signing_keys(&certificate);
-            if signing.is_empty() {
-                let fingerprint = Fingerprint::of(&certificate.primary_key);
+            // One that only revokes is worth having.
+            if signing.is_empty() && !said.revoked {
                 return Err(KeyError::CannotSign { origin: origin(), fingerprint });
             }
+            self.primaries.entry(fingerprint).and_modify(|known| known.hear(said)).or_insert(said);
             for key in signing {
                 self.learn(key);
             }
@@ -169,18 +180,45 @@ impl Keyring {
         if empty { Err(KeyError::Empty { origin: origin() }) } else { Ok(()) }
     }
 
-    /// An owner may give a key that is known already a longer life, or revoke it. A revocation is never taken back.
     fn learn(&mut self, key: KnownKey) {
         match self.keys.iter_mut().find(|known| known.packet.fingerprint() == key.packet.fingerprint()) {
             Some(known) => {
-                let revoked = known.revoked || key.revoked;
-                if key.stated >= known.stated {
-                    *known = key;
+                if let (Some(known), Some(said)) = (&mut known.binding, key.binding) {
+                    known.hear(said);
                 }
-                known.revoked = revoked;
             }
             None => self.keys.push(key),
         }
+    }
+
+    /// What counts of a key: a subkey ends with its primary key at the latest, and is revoked with it.
+    pub(super) fn standing(&self, key: &KnownKey) -> Statement {
+        let all = self.primaries.get(&key.primary).into_iter().chain(&key.binding);
+        let none = Statement { made: Timestamp::MIN, expires: None, revoked: false };
+        all.fold(none, |one, other| Statement {
+            made: one.made.max(other.made),
+            expires: one.expires.into_iter().chain(other.expires).min(),
+            revoked: one.revoked || other.revoked,
+        })
+    }
+
+    /// Warns of a key that ends soon.
+    pub(super) fn warning(&self, key: &KnownKey, now: Timestamp) -> Option<KeyWarning> {
+        let expires = self.standing(key).expires?;
+        let days_left = expires.duration_since(now).as_hours() / 24;
+        let (fingerprint, owner) = (key.primary.clone(), key.owner.clone());
+        (days_left < WARNING_DAYS).then_some(KeyWarning { fingerprint, owner, expires, days_left })
+    }
+}
+
+impl Statement {
+    /// An owner may give a key that is known already a longer life, or revoke it. A revocation is never taken back.
+    fn hear(&mut self, other: Self) {
+        let revoked = self.revoked || other.revoked;
+        if other.made >= self.made {
+            *self = other;
+        }
+        self.revoked = revoked;
     }
 }
 
@@ -210,16 +248,16 @@ impl KnownKey {
         }
         .is_ok()
     }
+}
 
-    pub(super) fn warning(&self, now: Timestamp) -> Option<KeyWarning> {
-        let expires = self.expires?;
-        let days_left = expires.duration_since(now).as_hours() / 24;
-        (days_left < WARNING_DAYS).then(|| KeyWarning {
-            fingerprint: self.primary.clone(),
-            owner: self.owner.clone(),
-            expires,
-            days_left,
-        })
+/// What a certificate says of its primary key.
+fn said_of(certificate: &SignedPublicKey) -> Statement {
+    let primary = &certificate.primary_key;
+    let own = newest_self_signature(certificate);
+    Statement {
+        made: own.map_or(Timestamp::MIN, made),
+        expires: own.and_then(|own| expiry(primary, own)),
+        revoked: certificate.details.revocation_signatures.iter().any(|s| s.verify_key(primary).is_ok()),
     }
 }
 
@@ -231,15 +269,12 @@ fn signing_keys(certificate: &SignedPublicKey) -> Vec<KnownKey> {
         // Shown to the operator: no control characters of a stranger's key on their terminal.
         String::from_utf8_lossy(user.id.id()).chars().filter(|c| !c.is_control()).take(200).collect()
     });
-    let revoked = certificate.details.revocation_signatures.iter().any(|s| s.verify_key(primary).is_ok());
     let known = KnownKey {
         packet: KeyPacket::Primary(primary.clone()),
         primary: Fingerprint::of(primary),
         owner,
         created: timestamp(primary.created_at()),
-        stated: stated(own),
-        expires: expiry(primary, own),
-        revoked,
+        binding: None,
     };
     let mut keys: Vec<_> = certificate
         .public_subkeys
@@ -279,13 +314,14 @@ fn signing_subkey(known: &KnownKey, primary: &PublicKey, subkey: &SignedPublicSu
     if !binding.key_flags().sign() || !vouches {
         return None;
     }
-    let own = expiry(&subkey.key, binding);
     Some(KnownKey {
         packet: KeyPacket::Subkey(subkey.key.clone()),
         created: timestamp(subkey.key.created_at()),
-        stated: known.stated.max(stated(binding)),
-        expires: own.into_iter().chain(known.expires).min(),
-        revoked: known.revoked || bound(SignatureType::SubkeyRevocation).next().is_some(),
+        binding: Some(Statement {
+            made: made(binding),
+            expires: expiry(&subkey.key, binding),
+            revoked: bound(SignatureType::SubkeyRevocation).next().is_some(),
+        }),
         ..known.clone()
     })
 }
@@ -296,7 +332,7 @@ fn expiry(key: &impl KeyDetails, signature: &Signature) -> Option<Timestamp> {
     timestamp(key.created_at()).checked_add(life).ok()
 }
 
-fn stated(signature: &Signature) -> Timestamp {
+fn made(signature: &Signature) -> Timestamp {
     signature.created().map_or(Timestamp::MIN, timestamp)
 }
 

@@ -152,33 +152,35 @@ impl Keyring {
         };
         let bad = SignatureError::Bad { fingerprint: first.primary.clone() };
         let key = claimed.find(|key| key.verifies(signature, content)).ok_or(bad)?;
-        judge(key, signature, now)
+        self.judge(key, signature, now)
     }
-}
 
-/// Whether a signature that is mathematically good may be believed at `now`.
-fn judge(key: &KnownKey, signature: &Signature, now: Timestamp) -> Result<Signed, SignatureError> {
-    let made = signature
-        .created()
-        .map(timestamp)
-        .ok_or_else(|| SignatureError::Weak("it has no date".to_owned()))?;
-    let (fingerprint, owner) = (key.primary.clone(), key.owner.clone());
-    if key.revoked {
-        return Err(SignatureError::KeyRevoked { fingerprint, owner });
+    /// Whether a signature that is mathematically good may be believed at `now`.
+    fn judge(&self, key: &KnownKey, signature: &Signature, now: Timestamp) -> Result<Signed, SignatureError> {
+        let made = signature
+            .created()
+            .map(timestamp)
+            .ok_or_else(|| SignatureError::Weak("it has no date".to_owned()))?;
+        let (fingerprint, owner) = (key.primary.clone(), key.owner.clone());
+        let standing = self.standing(key);
+        if standing.revoked {
+            return Err(SignatureError::KeyRevoked { fingerprint, owner });
+        }
+        if let Some(expired) = standing.expires.filter(|expires| *expires <= now || *expires <= made) {
+            return Err(SignatureError::KeyExpired { fingerprint, owner, expired });
+        }
+        let latest = now.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX);
+        if made > latest || made < key.created {
+            return Err(SignatureError::Time { made, now });
+        }
+        let life = signature.signature_expiration_time().map(std::time::Duration::from);
+        let life =
+            life.and_then(|life| SignedDuration::try_from(life).ok()).filter(SignedDuration::is_positive);
+        if let Some(expired) = life.and_then(|life| made.checked_add(life).ok()).filter(|end| *end <= now) {
+            return Err(SignatureError::Expired { expired });
+        }
+        Ok(Signed { by: fingerprint, made, warning: self.warning(key, now) })
     }
-    if let Some(expired) = key.expires.filter(|expires| *expires <= now || *expires <= made) {
-        return Err(SignatureError::KeyExpired { fingerprint, owner, expired });
-    }
-    let latest = now.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX);
-    if made > latest || made < key.created {
-        return Err(SignatureError::Time { made, now });
-    }
-    let life = signature.signature_expiration_time().map(std::time::Duration::from);
-    let life = life.and_then(|life| SignedDuration::try_from(life).ok()).filter(SignedDuration::is_positive);
-    if let Some(expired) = life.and_then(|life| made.checked_add(life).ok()).filter(|end| *end <= now) {
-        return Err(SignatureError::Expired { expired });
-    }
-    Ok(Signed { by: fingerprint, made, warning: key.warning(now) })
 }
 
 fn issuer(signature: &Signature) -> String {

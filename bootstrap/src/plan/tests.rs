@@ -257,6 +257,35 @@ fn a_snap_is_used_as_it_is_and_never_gets_a_package_over_it() {
 }
 
 #[test]
+fn an_immutable_image_is_registered_with_the_agent_that_is_in_it_and_refused_without() {
+    let rhcos = |agent| Facts {
+        os: OsRelease::parse("ID=rhcos\nID_LIKE=\"rhel fedora\"\nPRETTY_NAME=\"RHCOS 4.11\"\n"),
+        dpkg_arch: None,
+        rpm_arch: Some("x86_64".into()),
+        package_tools: vec![PackageTool::Rpm],
+        agent,
+        ..fresh()
+    };
+    let admitted = |facts: &Facts| admit(facts, "core", Escalation::Sudo);
+    let with = rhcos(Agent::Installed("3.3.1000.0".parse().unwrap()));
+    assert_eq!(admitted(&with), Ok((Arch::X86_64, PackageFormat::Rpm)));
+    assert_eq!(verbs(&with, &Standing::Unregistered), ["write", "register", "enable", "tag"]);
+    for agent in [Agent::Absent, Agent::Broken] {
+        let refusal = admitted(&rhcos(agent)).unwrap_err().to_string();
+        assert!(refusal.contains("RHCOS 4.11") && refusal.contains("image"), "{refusal}");
+    }
+    // An older one is as on hold: it stays, unless the inventory chooses the package.
+    let older = rhcos(Agent::Installed("3.3.987.0".parse().unwrap()));
+    assert_eq!(verbs(&older, &Standing::Unregistered), ["write", "register", "enable", "tag"]);
+    let mut host = host();
+    let mut environment = (*host.environment).clone();
+    environment.package.source = Some("/packages".into());
+    host.environment = Arc::new(environment);
+    let refusal = plan(&older, &host, &package(), &Standing::Unregistered).unwrap_err();
+    assert!(matches!(refusal, Refusal::Distribution(_)), "{refusal}");
+}
+
+#[test]
 fn a_package_on_hold_stays_as_it_is_and_who_chose_another_is_told_how_to_end_the_hold() {
     let held = |agent: Agent| Facts { agent, package_hold: Some(PackageTool::Dpkg), ..converged() };
     let installed = |version: &str| Agent::Installed(version.parse().unwrap());

@@ -49,11 +49,6 @@ impl Inputs {
         self.files.get(name).map(PathBuf::as_path)
     }
 
-    /// Is the archive Debian's own?
-    pub(crate) fn is_debians(&self) -> bool {
-        self.mirror.is_none()
-    }
-
     pub(crate) fn archive(&self) -> &str {
         self.mirror.as_deref().unwrap_or(ARCHIVE)
     }

@@ -149,10 +149,8 @@ impl Build<'_> {
     fn run(&self, progress: Listener<'_>) -> Result<PathBuf, ImageError> {
         let missing = |source| self.tool_error(Step::Kernel, source);
         tool::require(self.privilege.tools()).map_err(missing)?;
-        // Who signs another archive is its own affair.
-        if self.inputs.is_debians() {
-            tool::require_keys(Path::new("/")).map_err(missing)?;
-        }
+        // A mirror is signed by the same.
+        tool::require_keys(Path::new("/")).map_err(missing)?;
         let finished = self.work.join("image");
         self.create(&finished)?;
         self.prepare_stage()?;

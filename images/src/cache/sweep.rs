@@ -24,12 +24,14 @@ pub struct Keep {
 }
 
 /// What a sweep did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Swept {
     /// What went, with its bytes.
     pub deleted: Vec<(PathBuf, u64)>,
     /// Images that would have gone, but machines use them.
     pub held: Vec<PathBuf>,
+    /// What could not be deleted, and why.
+    pub stuck: Vec<CacheError>,
     /// Another process builds, so packages and the leavings of builds were not looked at.
     pub building: bool,
 }
@@ -47,7 +49,7 @@ impl Cache {
             let newest = !staying
                 .iter()
                 .any(|other| (&other.name, &other.recipe_hash) == (&stored.name, &stored.recipe_hash));
-            if named && newest || !self.delete_image(&stored, &mut swept)? {
+            if named && newest || !self.delete_image(&stored, &mut swept) {
                 staying.push(stored);
             }
         }
@@ -57,12 +59,12 @@ impl Cache {
         };
         for path in entries(&self.directory.join("images")) {
             if name_of(&path).starts_with('.') {
-                delete(&path, &mut swept)?;
+                delete(&path, &mut swept);
             }
         }
         for path in entries(&self.directory.join("downloads")) {
             if !keep.downloads.iter().any(|digest| name_of(&path) == digest) {
-                delete(&path, &mut swept)?;
+                delete(&path, &mut swept);
             }
         }
         let mut manifests: Vec<PathBuf> = staying.iter().map(|stored| stored.image.manifest()).collect();
@@ -72,7 +74,7 @@ impl Cache {
                     Some(path).filter(|path| path.extension().is_some_and(|kind| kind == "manifest")),
                 );
             } else {
-                delete(&path, &mut swept)?;
+                delete(&path, &mut swept);
             }
         }
         let used: HashSet<String> = manifests.iter().flat_map(|path| packages(path)).collect();
@@ -80,41 +82,49 @@ impl Cache {
             let of_a_package = path.extension().is_some_and(|kind| kind == "deb");
             let stem = name_of(&path).rsplit_once('_').map_or("", |(stem, _)| stem);
             if of_a_package && !used.contains(stem) {
-                delete(&path, &mut swept)?;
+                delete(&path, &mut swept);
             }
         }
         Ok(swept)
     }
 
-    /// False if a machine uses it. The directory is renamed first, so that no half of an image is ever found.
-    fn delete_image(&self, stored: &Stored, swept: &mut Swept) -> Result<bool, CacheError> {
+    /// False if it stays, because a machine uses it or it cannot be deleted.
+    fn delete_image(&self, stored: &Stored, swept: &mut Swept) -> bool {
+        match self.move_away(stored) {
+            Ok(Some(away)) => {
+                // What resists here is a leaving now.
+                if remove::tree(&away).is_ok() {
+                    swept.deleted.push((stored.image.directory().to_owned(), stored.bytes));
+                }
+                return true;
+            }
+            Ok(None) => swept.held.push(stored.image.directory().to_owned()),
+            Err(error) => swept.stuck.push(error),
+        }
+        false
+    }
+
+    /// Renames an image's directory, so that no half of an image is ever found; `None` if a machine uses it.
+    fn move_away(&self, stored: &Stored) -> Result<Option<PathBuf>, CacheError> {
         let directory = stored.image.directory();
         let path = directory.join("hold");
         let failed = |source| CacheError::Io { action: "can't lock", path: path.clone(), source };
         let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                swept.held.push(directory.to_owned());
-                return Ok(false);
-            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let disk = stored.image.disk();
         let _disk = match lock_disk(&disk) {
             Ok(Some(lock)) => lock,
-            Ok(None) => {
-                swept.held.push(directory.to_owned());
-                return Ok(false);
-            }
+            Ok(None) => return Ok(None),
             Err(source) => return Err(CacheError::Io { action: "can't lock", path: disk, source }),
         };
         let away = self.directory.join("images").join(format!(".deleted-{}-{}", stored.name, stored.hash));
         let cannot = |source| CacheError::Io { action: "can't delete", path: directory.to_owned(), source };
         fs::rename(directory, &away).map_err(cannot)?;
-        fs::remove_dir_all(&away).map_err(cannot)?;
-        swept.deleted.push((directory.to_owned(), stored.bytes));
-        Ok(true)
+        Ok(Some(away))
     }
 
     fn try_lock(&self) -> Result<Option<File>, CacheError> {
@@ -159,12 +169,14 @@ fn name_of(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-fn delete(path: &Path, swept: &mut Swept) -> Result<(), CacheError> {
+fn delete(path: &Path, swept: &mut Swept) {
     let bytes = bytes_of(path);
-    let result = if path.is_dir() { remove::tree(path) } else { fs::remove_file(path) };
-    result.map_err(|source| CacheError::Io { action: "can't delete", path: path.to_owned(), source })?;
-    swept.deleted.push((path.to_owned(), bytes));
-    Ok(())
+    match if path.is_dir() { remove::tree(path) } else { fs::remove_file(path) } {
+        Ok(()) => swept.deleted.push((path.to_owned(), bytes)),
+        Err(source) => {
+            swept.stuck.push(CacheError::Io { action: "can't delete", path: path.to_owned(), source });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -306,6 +318,22 @@ mod tests {
         let swept = Cache::at(directory.path().to_owned()).sweep(&keep("new")).unwrap();
         assert_eq!(swept.deleted, [(downloads.join("1f"), 4)]);
         assert!(downloads.join("0f").exists());
+    }
+
+    #[test]
+    fn what_resists_is_told_and_the_rest_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        // A lock that cannot be opened, also by root.
+        let place = image(&cache, "debian", "old");
+        fs::create_dir(place.join("hold")).unwrap();
+        let downloads = directory.path().join("downloads");
+        fs::create_dir(&downloads).unwrap();
+        fs::write(downloads.join("1f"), "disk").unwrap();
+        let swept = cache.sweep(&keep("new")).unwrap();
+        assert_eq!(swept.deleted, [(downloads.join("1f"), 4)]);
+        assert_eq!(swept.stuck.len(), 1);
+        assert!(swept.stuck[0].to_string().contains("debian-") && place.exists(), "{swept:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `images gc`: deletes what no recipe makes any more.
 
+use std::error::Error as _;
 use std::io::{self, Write};
 
 use images::{Cache, ImageHash, Inputs, Keep, Origin, Recipe};
@@ -33,7 +34,14 @@ impl Args {
         }
         let bytes: u64 = swept.deleted.iter().map(|(_, bytes)| bytes).sum();
         writeln!(out, "{} deleted, {bytes} bytes", swept.deleted.len())?;
-        Ok(())
+        for error in &swept.stuck {
+            let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            writeln!(io::stderr(), "{error}{why}")?;
+        }
+        match swept.stuck.len() {
+            0 => Ok(()),
+            stuck => Err(format!("{stuck} could not be deleted").into()),
+        }
     }
 
     fn keep(&self) -> Result<Keep, Failure> {

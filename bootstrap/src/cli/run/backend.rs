@@ -114,18 +114,19 @@ impl Stores {
     /// The store of an environment.
     pub(super) fn of(&mut self, environment: &Environment) -> Result<Arc<Announced>, Failure> {
         let wish = &environment.package;
-        // Only AWS's own bucket depends on the Region.
-        let region = wish
-            .source
-            .as_deref()
-            .is_none_or(|source| source.starts_with("aws"))
-            .then(|| environment.region.clone());
-        let key = (wish.clone(), region, environment.ca_bundle.clone());
+        let source = source(wish, &environment.region).map_err(|error| failure(&error))?;
+        // Only AWS's own bucket depends on the Region, and only what is downloaded on who is trusted.
+        let (region, ca_bundle) = match source {
+            PackageSource::Aws { .. } => (Some(environment.region.clone()), environment.ca_bundle.clone()),
+            PackageSource::Url(_) => (None, environment.ca_bundle.clone()),
+            PackageSource::File(_) | PackageSource::Directory(_) => (None, None),
+        };
+        let key = (wish.clone(), region, ca_bundle);
         if let Some(store) = self.known.get(&key) {
             return Ok(store.clone());
         }
-        let settings = settings(wish, &environment.region).map_err(|error| failure(&error))?;
-        let client = download_client(environment.ca_bundle.as_deref()).map_err(|error| failure(&error))?;
+        let settings = settings(wish, source).map_err(|error| failure(&error))?;
+        let client = download_client(key.2.as_deref()).map_err(|error| failure(&error))?;
         let store = PackageStore::new(self.cache.join("packages"), settings, client);
         let store =
             Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
@@ -143,8 +144,11 @@ fn failure(error: &PackageError) -> Failure {
     }
 }
 
-fn settings(wish: &PackageWish, region: &str) -> Result<StoreSettings, PackageError> {
-    let source = PackageSource::parse(wish.source.as_deref().unwrap_or("aws"), region)?;
+fn source(wish: &PackageWish, region: &str) -> Result<PackageSource, PackageError> {
+    Ok(PackageSource::parse(wish.source.as_deref().unwrap_or("aws"), region)?)
+}
+
+fn settings(wish: &PackageWish, source: PackageSource) -> Result<StoreSettings, PackageError> {
     let mut settings = StoreSettings::new(source)?;
     match wish.verify {
         Some(VerifyWish::Required) => settings.verify = Verify::Required,
@@ -186,5 +190,21 @@ mod tests {
         environment.ca_bundle = Some(bundle);
         let Err(failure) = stores.of(&environment) else { panic!("the bundle was not looked at") };
         assert!(failure.to_string().contains("PEM"), "{failure}");
+    }
+
+    #[test]
+    fn environments_that_trust_others_share_a_package_unless_it_is_downloaded() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stores = Stores::new(directory.path().to_owned(), Events::to(mpsc::channel(1).0));
+        let bundle = directory.path().join("ca.pem");
+        std::fs::write(&bundle, "").unwrap();
+        for (source, shared) in [("/srv/agent.deb", true), ("https://example.org/agent.deb", false)] {
+            let mut environment = (*HostSpec::for_test("a", "dev").environment).clone();
+            environment.package.source = Some(source.to_owned());
+            let one = stores.of(&environment).ok().unwrap();
+            environment.ca_bundle = Some(bundle.clone());
+            let other = stores.of(&environment).ok().unwrap();
+            assert_eq!(Arc::ptr_eq(&one, &other), shared, "{source}");
+        }
     }
 }

@@ -113,6 +113,20 @@ impl Gpg {
         self.run(&["--armor", "--export"])
     }
 
+    /// The public key without its subkeys.
+    pub(super) fn primary_alone(&self) -> Vec<u8> {
+        self.run(&["--armor", "--export-filter", "drop-subkey=usage=~s", "--export"])
+    }
+
+    /// A home of its own that holds the same secret keys.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self { home: TempDir::new().unwrap(), time: self.time };
+        let file = copy.home.path().join("secret.asc");
+        fs::write(&file, self.run(&["--armor", "--export-secret-keys"])).unwrap();
+        copy.run(&["--import", file.to_str().unwrap()]);
+        copy
+    }
+
     pub(super) fn keyring(&self) -> Keyring {
         let mut keyring = Keyring::new();
         keyring.add("test.asc", &self.public_key()).unwrap();

@@ -12,6 +12,14 @@ fn ed25519() -> Gpg {
     Gpg::new("ed25519", "sign,cert", "0", "")
 }
 
+fn keyring_of(files: &[&Vec<u8>]) -> Keyring {
+    let mut keyring = Keyring::new();
+    for file in files {
+        keyring.add("test.asc", file).unwrap();
+    }
+    keyring
+}
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -23,13 +31,13 @@ fn aws_key_is_the_published_one_and_says_when_it_ends() {
     assert_eq!(key.primary.as_str(), targets::signing::KEYS[0].fingerprint);
     assert_eq!(key.owner, targets::signing::KEYS[0].owner);
     // As `gpg --show-keys` prints it.
-    assert_eq!(key.expires.unwrap().strftime("%Y-%m-%d").to_string(), "2027-11-25");
+    assert_eq!(keyring.standing(key).expires.unwrap().strftime("%Y-%m-%d").to_string(), "2027-11-25");
     assert_eq!(key.created.strftime("%Y-%m-%d").to_string(), "2026-06-04");
-    assert_eq!(key.warning(at("2027-08-01T00:00:00Z")), None);
-    let warning = key.warning(at("2027-11-01T00:00:00Z")).unwrap();
+    assert_eq!(keyring.warning(key, at("2027-08-01T00:00:00Z")), None);
+    let warning = keyring.warning(key, at("2027-11-01T00:00:00Z")).unwrap();
     assert_eq!(warning.days_left, 24);
     assert!(warning.to_string().contains("expires on 2027-11-25"), "{warning}");
-    assert!(key.warning(at("2027-08-30T00:00:00Z")).is_some());
+    assert!(keyring.warning(key, at("2027-08-30T00:00:00Z")).is_some());
 }
 
 #[test]
@@ -86,18 +94,54 @@ fn a_key_whose_owner_gave_it_a_longer_life_counts_with_that_and_a_revoked_one_st
     let renewed = gpg.public_key();
     gpg.revoke();
     let revoked = gpg.public_key();
-    let verify = |files: &[&Vec<u8>]| {
-        let mut keyring = Keyring::new();
-        for file in files {
-            keyring.add("test.asc", file).unwrap();
-        }
-        keyring.verify(CONTENT, &signature, at("2026-06-01T00:00:00Z"))
-    };
+    let verify =
+        |files: &[&Vec<u8>]| keyring_of(files).verify(CONTENT, &signature, at("2026-06-01T00:00:00Z"));
     assert!(matches!(verify(&[&first]), Err(SignatureError::KeyExpired { .. })));
     assert!(verify(&[&first, &renewed]).is_ok());
     assert!(verify(&[&renewed, &first]).is_ok());
     for files in [[&renewed, &revoked], [&revoked, &renewed]] {
         assert!(matches!(verify(&files), Err(SignatureError::KeyRevoked { .. })));
+    }
+}
+
+#[test]
+fn a_revoked_primary_key_takes_along_subkeys_that_only_another_copy_has() {
+    for usage in ["sign,cert", "cert"] {
+        let gpg = Gpg::new("ed25519", usage, "0", "");
+        gpg.run(&["--quick-add-key", &gpg.fingerprint(), "ed25519", "sign", "0"]);
+        let (old, signature) = (gpg.public_key(), gpg.sign(CONTENT, &[]));
+        gpg.revoke();
+        let revoked = gpg.primary_alone();
+        for files in [[&old, &revoked], [&revoked, &old]] {
+            let error = keyring_of(&files).verify(CONTENT, &signature, Timestamp::now()).unwrap_err();
+            assert!(matches!(error, SignatureError::KeyRevoked { .. }), "{error}");
+        }
+        assert!(keyring_of(&[&old]).verify(CONTENT, &signature, Timestamp::now()).is_ok());
+    }
+}
+
+#[test]
+fn of_a_primary_key_and_its_subkey_the_newer_word_on_each_counts() {
+    let mut gpg = Gpg::new("ed25519", "sign,cert", "20260301T000000", "20260101T000000");
+    gpg.run(&["--quick-add-key", &gpg.fingerprint(), "ed25519", "sign", "20260301T000000"]);
+    let (first, signature, key) = (gpg.public_key(), gpg.sign(CONTENT, &[]), gpg.fingerprint());
+    let other = gpg.copy();
+    // The owner renews the primary key on one machine, later the subkey on another.
+    gpg.time = "20260201T000000";
+    gpg.run(&["--quick-set-expire", &key, "20280101T000000"]);
+    let primary_renewed = gpg.public_key();
+    let mut gpg = other;
+    gpg.time = "20260202T000000";
+    gpg.run(&["--quick-set-expire", &key, "20270101T000000", "*"]);
+    let subkey_renewed = gpg.public_key();
+    let verify = |files: &[&Vec<u8>], now| keyring_of(files).verify(CONTENT, &signature, at(now));
+    for file in [&first, &primary_renewed, &subkey_renewed] {
+        assert!(matches!(verify(&[file], "2026-06-01T00:00:00Z"), Err(SignatureError::KeyExpired { .. })));
+    }
+    for files in [[&primary_renewed, &subkey_renewed], [&subkey_renewed, &primary_renewed]] {
+        assert!(verify(&files, "2026-06-01T00:00:00Z").is_ok());
+        let late = verify(&files, "2027-02-01T00:00:00Z");
+        assert!(matches!(late, Err(SignatureError::KeyExpired { .. })), "{late:?}");
     }
 }
 

@@ -290,16 +290,22 @@ async fn what_a_killed_run_left_of_a_download_is_deleted_and_a_download_under_wa
     server.serve(SIGNATURE_PATH, &SIGNATURE);
     let bench = Bench::new(&server.base);
     bench.amd64().await.unwrap();
-    let entry = fs::read_dir(bench.directory.path().join("cache")).unwrap().next().unwrap().unwrap().path();
-    let part = |name: &str, age: Duration| {
+    let cache = bench.directory.path().join("cache");
+    let entry = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let another = cache.join("of-another-url");
+    fs::create_dir(&another).unwrap();
+    let place = |entry: &std::path::Path, name: &str, age: Duration| {
         let file = fs::File::create(entry.join(name)).unwrap();
         file.set_modified(std::time::SystemTime::now() - age).unwrap();
         entry.join(name)
     };
+    let part = |name: &str, age: Duration| place(&entry, name, age);
+    let before = place(&another, ".tmpAbC123", Duration::from_hours(25));
     let (old, young) = (part(".part-a", Duration::from_hours(25)), part(".part-b", Duration::from_hours(1)));
     let foreign = part("notes", Duration::from_hours(25));
     bench.amd64().await.unwrap();
     assert_eq!((old.exists(), young.exists(), foreign.exists()), (false, true, true));
+    assert!(!before.exists());
 }
 
 #[test]
