@@ -117,9 +117,8 @@ impl Board {
 }
 
 fn copy_flushed(image: &Path, device: &Path) -> io::Result<()> {
-    device::refuse_used(device)?;
     let mut from = fs::File::open(image)?;
-    let mut to = fs::OpenOptions::new().write(true).open(device)?;
+    let mut to = device::open(device)?;
     io::copy(&mut from, &mut to)?;
     to.sync_all()
 }
