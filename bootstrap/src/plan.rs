@@ -73,9 +73,9 @@ pub fn admit(facts: &Facts, user: &str, by: Escalation) -> Result<(Arch, Package
     }
     // An image that nothing can be installed on may have the agent in it.
     if !matches!(facts.agent, Agent::Installed(_) | Agent::Snap(_)) {
-        facts.os.distribution().map_err(unsupported)?;
+        facts.os.distribution()?;
     }
-    let format = facts.os.package_format().map_err(unsupported)?;
+    let format = facts.os.package_format()?;
     if let Some(reason) = facts.service.unsupported_reason() {
         return Err(Refusal::ServiceManager(facts.service, reason));
     }
@@ -86,10 +86,6 @@ pub fn admit(facts: &Facts, user: &str, by: Escalation) -> Result<(Arch, Package
         return Err(Refusal::NoPackage { arch, format });
     }
     Ok((arch, format))
-}
-
-fn unsupported(why: targets::Unsupported) -> Refusal {
-    Refusal::Distribution(why.to_string())
 }
 
 /// What stands between a host and its wish, in the order in which it is to be done; empty when it is converged.
@@ -196,7 +192,7 @@ fn plan_package(
     };
     // A version lock may be on the very version that is to come; for a package that is not there, its tool decides.
     let hold = facts.package_hold.filter(|by| facts.agent != Agent::Absent || *by == PackageTool::Dpkg);
-    let installable = facts.os.distribution().map_err(unsupported);
+    let installable = facts.os.distribution();
     // What cannot be replaced is good enough where the inventory chooses nothing else.
     if replaces.is_some() && !host.environment.package.is_chosen() && (hold.is_some() || installable.is_err())
     {
@@ -223,7 +219,7 @@ fn plan_package(
     let tool = match facts.agent {
         // For dnf and its like, what the database holds twice or by halves is there; rpm writes it anew.
         Agent::Broken if package.format == PackageFormat::Rpm => PackageTool::Rpm,
-        _ => facts.package_tool().map_err(unsupported)?,
+        _ => facts.package_tool()?,
     };
     let version = package.version;
     let finishes = if tool == PackageTool::Dpkg { facts.unfinished.clone() } else { Vec::new() };

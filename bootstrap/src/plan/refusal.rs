@@ -22,8 +22,8 @@ pub enum Refusal {
     #[error("{}", root_text(.0, .1, *.2))]
     Root(Root, String, Escalation),
     /// The agent does not support the distribution.
-    #[error("{0}")]
-    Distribution(String),
+    #[error(transparent)]
+    Distribution(#[from] targets::Unsupported),
     /// The agent's package brings no service for what starts services here.
     #[error("{1}")]
     ServiceManager(ServiceManager, &'static str),

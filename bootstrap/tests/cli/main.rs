@@ -104,7 +104,7 @@ fn without_arguments_it_explains_itself_and_does_nothing() {
 }
 
 #[test]
-fn a_machine_without_authorities_installs_packages_that_it_has() {
+fn a_machine_without_authorities_sets_out_for_its_hosts() {
     let home = Home::new();
     nobody_home(&home);
     home.write("none.pem", "");
