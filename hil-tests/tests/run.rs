@@ -167,3 +167,13 @@ fn a_run_in_which_every_scenario_is_skipped_fails() {
     assert!(summary.contains("0 passed, 0 failed, 1 skipped"), "{summary}{said}");
     assert!(said.contains("no scenario ran: all were skipped"), "{said}");
 }
+
+#[test]
+fn a_scenario_that_is_skipped_leaves_the_machine_to_the_next_as_it_is() {
+    let place = Place::new("exit 0").script("off", "echo >>\"${0%/*}/cuts\"");
+    let mut arguments = BOARD.to_vec();
+    arguments.splice(5.., ["fresh-host", "--repeat", "3"]);
+    assert_eq!(end(place.with_board().run(&arguments)).code(), Some(1));
+    let cuts = fs::read_to_string(place.path("cuts")).unwrap().lines().count();
+    assert_eq!(cuts, 2, "at the beginning and at the end");
+}
