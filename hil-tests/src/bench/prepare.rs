@@ -12,7 +12,7 @@ use images::{Image, Recipe};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::{Bench, Record};
+use super::{Bench, Record, invariants};
 use crate::kinds::Kind;
 use crate::lab::{Paths, Programs, endpoint, guests};
 use crate::machine::board::{Board, BoardFile};
@@ -117,6 +117,7 @@ impl Bench {
             seed: 0,
             runs: 0,
             undisturbed: None,
+            journal: None,
             _timekeeper: timekeeper,
         })
     }
@@ -233,6 +234,9 @@ impl Bench {
             (self.root_sh(REGISTERED).await?, self.root_sh(CONFIGURATION).await?);
         refuse_node_of_aws(&registered, &configuration)?;
         self.root_sh(FORGET).await.context("can't take the board's registration away")?;
+        // It may have months of a journal; codes of this endpoint are not made before now.
+        let newest = self.root_sh("journalctl -n0 --show-cursor 2>/dev/null; true").await?;
+        self.journal = invariants::cursor(&newest);
         self.fresh_endpoint().await
     }
 
