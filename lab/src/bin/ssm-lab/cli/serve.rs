@@ -133,9 +133,9 @@ impl Args {
                 ready.write(path)?;
             }
             // Nobody reading the lines is no reason not to serve.
-            let _ = io::stdout()
-                .lock()
-                .write_all(ready.lines(&state_dir.join(keys::CREDENTIALS_FILE)).as_bytes());
+            let name = self.tls_name.first().map(String::as_str);
+            let lines = ready.lines(&state_dir.join(keys::CREDENTIALS_FILE), name);
+            let _ = io::stdout().lock().write_all(lines.as_bytes());
             bound
                 .serve(self.limits.limits(), async move {
                     tokio::select! {
