@@ -6,6 +6,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::report::words::legible;
+
 /// Where lines of progress go. Cheap to clone, usable from several threads.
 #[derive(Clone)]
 pub struct Narration(Arc<dyn Fn(&str) + Send + Sync>);
@@ -39,9 +41,9 @@ impl Narration {
         Self::new(|_| ())
     }
 
-    /// Says one line.
+    /// Says one line, without what a terminal would obey: programs and machines are quoted in it.
     pub fn say(&self, line: &str) {
-        (self.0)(line);
+        (self.0)(&legible(line));
     }
 
     /// Says what begins, does it, and says how long it took.
@@ -76,6 +78,14 @@ fn ending(what: &str, well: bool, begin: Instant) -> String {
 mod tests {
     use super::*;
     use std::sync::Mutex;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_said() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        Narration::new(move |line| sink.lock().unwrap().push(line.to_owned())).say("a\u{1b}[2Jb");
+        assert_eq!(*lines.lock().unwrap(), ["a[2Jb"]);
+    }
 
     #[test]
     fn a_step_is_said_before_and_after_also_when_it_fails() {

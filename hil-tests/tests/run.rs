@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,42 +75,57 @@ fn end(mut child: Child) -> ExitStatus {
     })
 }
 
+/// Looks until it is so; a panic once that takes too long, or `child` has ended.
+fn wait_until(so: impl Fn() -> bool, mut child: Option<&mut Child>) {
+    let begin = Instant::now();
+    while !so() {
+        assert!(begin.elapsed() < LIMIT, "it is not so within {LIMIT:?}");
+        let ended = child.as_mut().and_then(|child| child.try_wait().unwrap());
+        // What it did last may be what is waited for.
+        assert!(ended.is_none() || so(), "it has ended ({ended:?})");
+        #[allow(clippy::disallowed_methods, reason = "a thread of a test that has nothing else to do")]
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
 
 #[test]
 fn a_second_interruption_ends_a_run_that_waits_for_a_tool() {
-    let place = Place::new("echo begun >&2; while :; do sleep 1; done");
+    let place = Place::new("echo >\"${0%/*}/begun\"; while :; do sleep 1; done");
     let mut hil = place.run(&["--machine", "x86_64", "--scenario", "second-run"]);
     let mut lines = BufReader::new(hil.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.contains("the seed is")));
-    // The tool runs once its place is there.
-    let work = place.path("cache/bootstrap/work");
-    let begun = || {
-        let places = fs::read_dir(&work).into_iter().flatten().flatten();
-        places.filter(|entry| entry.path().is_dir()).count() == 1
-    };
-    while !begun() {
-        thread::yield_now();
-    }
+    wait_until(|| place.path("begun").exists(), Some(&mut hil));
     kill_process(pid(&hil), Signal::INT).unwrap();
     assert!(lines.any(|line| line.contains("interrupted")), "it has said so, and waits for the tool");
     kill_process(pid(&hil), Signal::INT).unwrap();
     assert_eq!(end(hil).code(), Some(130));
     // The watchman ends the tool, and deletes the place.
-    while begun() {
-        thread::yield_now();
-    }
+    let work = place.path("cache/bootstrap/work");
+    wait_until(|| !fs::read_dir(&work).unwrap().flatten().any(|entry| entry.path().is_dir()), None);
+}
+
+#[test]
+fn an_interruption_is_heard_from_the_first_line_on() {
+    let place = Place::new("exit 0").script("off", "exit 0");
+    let mut hil = place.with_board().run(&BOARD);
+    let mut lines = BufReader::new(hil.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("the seed is")));
+    kill_process(pid(&hil), Signal::INT).unwrap();
+    assert!(lines.any(|line| line.contains("interrupted")));
+    lines.for_each(drop);
+    assert_eq!(end(hil).code(), Some(130));
+    assert!(fs::read_to_string(place.path("results/report.json")).unwrap().contains("\"interrupted\": true"));
 }
 
 #[test]
 fn after_the_first_interruption_the_report_is_written() {
     let place = Place::new("exit 0").script("off", "echo >begun; while :; do sleep 1; done");
-    let hil = place.with_board().run(&BOARD);
-    while !place.path("begun").exists() {
-        thread::yield_now();
-    }
+    let mut hil = place.with_board().run(&BOARD);
+    wait_until(|| place.path("begun").exists(), Some(&mut hil));
     kill_process(pid(&hil), Signal::TERM).unwrap();
     assert_eq!(end(hil).code(), Some(130));
     let report = fs::read_to_string(place.path("results/report.json")).unwrap();
@@ -151,4 +166,14 @@ fn a_run_in_which_every_scenario_is_skipped_fails() {
     stderr.read_to_string(&mut said).unwrap();
     assert!(summary.contains("0 passed, 0 failed, 1 skipped"), "{summary}{said}");
     assert!(said.contains("no scenario ran: all were skipped"), "{said}");
+}
+
+#[test]
+fn a_scenario_that_is_skipped_leaves_the_machine_to_the_next_as_it_is() {
+    let place = Place::new("exit 0").script("off", "echo >>\"${0%/*}/cuts\"");
+    let mut arguments = BOARD.to_vec();
+    arguments.splice(5.., ["fresh-host", "--repeat", "3"]);
+    assert_eq!(end(place.with_board().run(&arguments)).code(), Some(1));
+    let cuts = fs::read_to_string(place.path("cuts")).unwrap().lines().count();
+    assert_eq!(cuts, 2, "at the beginning and at the end");
 }

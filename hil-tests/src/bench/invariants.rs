@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::Bench;
+use super::{Bench, record};
 use crate::machine::{Machine, wait_for_ssh};
 
 /// How a scenario leaves its host.
@@ -41,7 +41,8 @@ for left in /var/lib/bootstrap/* /var/lib/bootstrap/.[!.]* /var/lib/amazon/ssm/V
 done
 echo "unit=$(systemctl is-active amazon-ssm-agent 2>/dev/null)"
 echo end=yes
-journalctl --no-pager -o cat 2>/dev/null
+# $1: where the journal was when the codes that are looked for began, if that is known.
+journalctl --no-pager -o cat ${1:+"--after-cursor=$1"} 2>/dev/null
 cat /var/log/amazon/ssm/*.log /var/log/auth.log 2>/dev/null
 true
 "#;
@@ -61,19 +62,19 @@ impl Bench {
         ensure!(live == 0, "{live} activations are left");
         let digests = self.code_digests().await?;
         for path in logs_of_the_controller(self) {
-            no_code_in(&path.display().to_string(), &fs::read(&path).unwrap_or_default(), &digests)?;
+            no_code_in_file(&path.display().to_string(), &path, 0, &digests)?;
         }
-        for (name, bytes) in self.grown_logs() {
-            no_code_in(name, &bytes, &digests)?;
+        for (name, path, length) in &self.logs {
+            no_code_in_file(name, path, *length, &digests)?;
         }
         wait_for_ssh(self.machine(), ANSWER_LIMIT).await?;
-        let facts = look_at(self.machine(), &digests).await?;
+        let facts = look_at(self.machine(), self.journal.as_deref(), &digests).await?;
         check_host(&facts)?;
         if ending == Ending::Enrolled {
             check_enrolled(&facts, &self.live_nodes().await?)?;
         }
         if let Some(second) = self.second.as_deref().filter(|second| second.is_on()) {
-            check_host(&look_at(second, &digests).await?).context("on the second machine")?;
+            check_host(&look_at(second, None, &digests).await?).context("on the second machine")?;
         }
         Ok(())
     }
@@ -87,9 +88,15 @@ impl Bench {
     }
 }
 
-/// The facts of a host, in whose logs there is no code.
-async fn look_at(machine: &dyn Machine, digests: &HashSet<String>) -> Result<String> {
-    let seen = machine.login("root").run(&["sh", "-c", LOOK]).await.context("can't look at the host")?;
+/// The cursor of `journalctl --show-cursor`.
+pub(super) fn cursor(said: &str) -> Option<String> {
+    said.lines().find_map(|line| line.strip_prefix("-- cursor: ")).map(|cursor| cursor.trim().to_owned())
+}
+
+/// The facts of a host, in whose logs there is no code, in its journal after that cursor.
+async fn look_at(machine: &dyn Machine, journal: Option<&str>, digests: &HashSet<String>) -> Result<String> {
+    let look = ["sh", "-c", LOOK, "sh", journal.unwrap_or_default()];
+    let seen = machine.login("root").run(&look).await.context("can't look at the host")?;
     let (facts, logs) = seen.split_once("end=yes").context("the look at the host was cut off")?;
     no_code_in("a log of the host", logs.as_bytes(), digests)?;
     Ok(facts.to_owned())
@@ -136,8 +143,18 @@ fn logs_of_the_controller(bench: &Bench) -> Vec<std::path::PathBuf> {
 fn files_under(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() { files_under(&path, found) } else { found.push(path) }
+        if path.is_dir() {
+            files_under(&path, found);
+        } else if path.is_file() {
+            found.push(path);
+        }
     }
+}
+
+/// There is none in what a log has grown by since it was `length` bytes long.
+fn no_code_in_file(name: &str, log: &Path, length: u64, digests: &HashSet<String>) -> Result<()> {
+    record::each_piece(log, length, CODE_LENGTH - 1, |piece| no_code_in(name, piece, digests))
+        .with_context(|| format!("{name} is not known to hold no code"))
 }
 
 /// No stretch of a code's length may have a code's digest.
@@ -197,6 +214,48 @@ mod tests {
         let facts = String::from_utf8_lossy(&look.stdout).into_owned();
         let error = check_host(facts.split_once("end=yes").unwrap().0).unwrap_err().to_string();
         assert!(error.contains("fails"), "{error}");
+    }
+
+    #[test]
+    fn of_a_journal_that_was_there_before_only_the_new_end_is_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let programs = tempfile::tempdir().unwrap();
+        let path = programs.path().join("journalctl");
+        fs::write(&path, "#!/bin/sh\nprintf '<%s>' \"$@\"\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", programs.path().display());
+        let newest = cursor("-- No entries --\n-- cursor: s=0a;i=1b;b=2c\n").unwrap();
+        for (journal, expected) in
+            [("", "<--no-pager><-o><cat>"), (&newest, "<--no-pager><-o><cat><--after-cursor=s=0a;i=1b;b=2c>")]
+        {
+            let mut look = std::process::Command::new("sh");
+            let look = look.args(["-c", LOOK, "sh", journal]).env("PATH", &path).output();
+            let said = String::from_utf8(look.unwrap().stdout).unwrap();
+            let read = said.split_once("end=yes\n").unwrap().1;
+            assert!(read.starts_with(expected), "{read:.200}");
+            assert_eq!(read.contains("after-cursor"), !journal.is_empty());
+        }
+        assert_eq!(cursor("No journal files were found.\n"), None);
+    }
+
+    #[test]
+    fn a_code_is_found_anywhere_in_a_log_and_one_that_can_not_be_read_is_not_taken_for_clean() {
+        use std::os::unix::fs::FileExt as _;
+        let digests = HashSet::from([hex::encode(Sha256::digest("AbCdEfGhIjKlMnOpQrSt"))]);
+        let directory = tempfile::tempdir().unwrap();
+        // At its beginning, far before what is kept of it; across two pieces; before what it has grown by.
+        for (at, length, expected) in
+            [(9, 9, false), (record::PIECE - 1, 9, false), (record::PIECE + 3, 22, false), (0, 20, true)]
+        {
+            let path = directory.path().join(at.to_string());
+            let log = fs::File::create(&path).unwrap();
+            log.write_all_at(b"AbCdEfGhIjKlMnOpQrSt", at).unwrap();
+            log.set_len(record::LARGEST + 100).unwrap();
+            assert_eq!(no_code_in_file("log", &path, length, &digests).is_ok(), expected, "{at}");
+        }
+        no_code_in_file("log", &directory.path().join("none"), 0, &digests).unwrap();
+        let error = no_code_in_file("endpoint.log", directory.path(), 0, &digests).unwrap_err();
+        assert!(error.to_string().contains("endpoint.log"), "{error}");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Bench {
     seed: u64,
     runs: u32,
     undisturbed: Option<Duration>,
+    /// Where the journal of a board whose disk stays was when its endpoint began.
+    journal: Option<String>,
     /// Ended with the bench.
     _timekeeper: JoinSet<()>,
 }
@@ -119,11 +121,6 @@ impl Bench {
         for (name, path, length) in &self.logs {
             self.record.keep(name, path, *length);
         }
-    }
-
-    /// What those logs have grown by.
-    fn grown_logs(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-        self.logs.iter().map(|(name, path, length)| (*name, record::grown(path, *length).unwrap_or_default()))
     }
 
     /// Remembers how long every log is now.

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use anyhow::Result;
+
 use crate::report::Mark;
 
 /// A machine that floods its console shall fill neither the results nor the memory of this computer.
-const LARGEST: u64 = 16 << 20;
+pub(super) const LARGEST: u64 = 16 << 20;
+/// What is searched at once.
+pub(super) const PIECE: u64 = 1 << 20;
 
 /// The record of one scenario on one machine.
 #[derive(Debug)]
@@ -59,12 +63,40 @@ impl Record {
     }
 }
 
-/// What a log has grown by since it was `length` bytes long; of more than anybody reads the end, and a line that says so.
-pub(super) fn grown(log: &Path, length: u64) -> io::Result<Vec<u8>> {
-    let mut file = fs::File::open(log)?;
+/// What a log has grown by since it was `length` bytes long, all of it, piece by piece; each begins with the last `overlap` bytes
+/// of the one before. A log that is gone has not grown.
+pub(super) fn each_piece(
+    log: &Path,
+    length: u64,
+    overlap: usize,
+    mut look: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut file = match fs::File::open(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (begin, end) = growth(&file, length)?;
+    file.seek(SeekFrom::Start(begin))?;
+    // What is written meanwhile may never end.
+    let mut grown = file.take(end - begin);
+    let mut piece = Vec::new();
+    while grown.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
+        look(&piece)?;
+        piece.drain(..piece.len().saturating_sub(overlap));
+    }
+    Ok(())
+}
+
+/// From where to where a log has grown. One that is shorter now was begun anew.
+fn growth(file: &fs::File, length: u64) -> io::Result<(u64, u64)> {
     let end = file.metadata()?.len();
-    // One that is shorter now was begun anew.
-    let begin = if end < length { 0 } else { length };
+    Ok((if end < length { 0 } else { length }, end))
+}
+
+/// What a log has grown by since it was `length` bytes long; of more than anybody reads the end, and a line that says so.
+fn grown(log: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(log)?;
+    let (begin, end) = growth(&file, length)?;
     let from = begin.max(end.saturating_sub(LARGEST));
     let mut bytes = Vec::new();
     if from > begin {

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use crate::report::words::legible;
 use crate::runner;
 
 /// Hardware-in-the-loop: scenarios on emulated and on real machines, and a lab to try things in.
@@ -61,24 +62,33 @@ impl Cli {
             Command::Guard { dir } => runner::watch(io::stdin(), dir).await.map(|()| ExitCode::SUCCESS),
         };
         result.unwrap_or_else(|error| {
-            let mut lead = "error:";
-            for cause in error.chain() {
-                // A closed stderr changes nothing about the failure.
-                let _ = writeln!(io::stderr(), "{lead} {cause}");
-                lead = "because:";
-            }
+            // A closed stderr changes nothing about the failure.
+            let _ = io::stderr().write_all(causes(&error).as_bytes());
             ExitCode::FAILURE
         })
     }
 }
 
+/// A failure, one cause a line, without what a terminal would obey: programs and machines are quoted in it.
+fn causes(error: &anyhow::Error) -> String {
+    let leads = std::iter::once("error:").chain(std::iter::repeat("because:"));
+    let lines = leads.zip(error.chain()).map(|(lead, cause)| format!("{lead} {cause}\n"));
+    legible(&lines.collect::<String>())
+}
+
 fn print(text: &str) -> Result<()> {
-    writeln!(io::stdout().lock(), "{text}").context("can't write to stdout")
+    writeln!(io::stdout().lock(), "{}", legible(text)).context("can't write to stdout")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_is_said_cause_by_cause_and_nothing_in_it_is_obeyed() {
+        let error = anyhow::anyhow!("the console said \u{1b}]0;title\u{7}").context("it did not boot");
+        assert_eq!(causes(&error), "error: it did not boot\nbecause: the console said ]0;title\n");
+    }
 
     #[test]
     fn none_of_something_is_refused() {

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::Narration;
@@ -78,6 +80,7 @@ impl Run {
         let seed = self.seed.unwrap_or_else(new_seed);
         let results = std::path::absolute(&self.results).context("can't resolve the directory of results")?;
         let narration = Narration::stderr();
+        let (stop, at_once) = interruption(narration.clone()).await?;
         narration.say(&format!("the seed is {seed}"));
         let options = Options {
             programs: self.places.programs()?,
@@ -99,7 +102,6 @@ impl Run {
             News::Began(machine, scenario) => told.say(&format!("  ...   {machine} {scenario}")),
             News::Ended(cell) => told.say(&report::terminal::line(cell)),
         };
-        let (stop, at_once) = interruption(narration.clone());
         // A task of its own: it may be in the middle of something that blocks when somebody wants to end.
         let running = tokio::spawn(runner::run(options, stop, tell));
         let Ran { report, tidied } = tokio::select! {
@@ -122,15 +124,22 @@ fn exit_code(report: &report::Report) -> ExitCode {
     if report.count(Outcome::Failed) > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The first turns true at the first Ctrl-C or SIGTERM; at the next one the second speaks.
-fn interruption(narration: Narration) -> (watch::Receiver<bool>, oneshot::Receiver<()>) {
+/// The first turns true at the first Ctrl-C or SIGTERM; at the next one the second speaks. From its return on no signal is lost.
+/// It listens in a thread of its own: whatever the threads of the run wait for, it hears.
+async fn interruption(narration: Narration) -> Result<(watch::Receiver<bool>, oneshot::Receiver<()>)> {
     let ((stop, stopped), (at_once, ended)) = (watch::channel(false), oneshot::channel());
-    tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    let (ready, listens) = oneshot::channel();
+    let listen = async move {
+        let signals =
+            signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
+        let (mut interrupt, mut terminate) = match signals {
+            Ok(signals) => signals,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        let _ = ready.send(Ok(()));
         let mut heard = async || {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
         };
@@ -142,8 +151,11 @@ fn interruption(narration: Narration) -> (watch::Receiver<bool>, oneshot::Receiv
         let _ = at_once.send(());
         // Dropped, it would say that nobody can interrupt any more; that is true, but the readers wait on it.
         std::future::pending::<()>().await;
-    });
-    (stopped, ended)
+    };
+    let runtime = Builder::new_current_thread().enable_io().build().context("can't listen for signals")?;
+    std::thread::spawn(move || runtime.block_on(listen));
+    listens.await?.context("can't listen for signals")?;
+    Ok((stopped, ended))
 }
 
 fn processors() -> usize {

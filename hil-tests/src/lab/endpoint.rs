@@ -117,6 +117,13 @@ impl Endpoint {
         with_host(&self.url, machine.host_seen_from_inside())
     }
 
+    /// URL with TLS for the controller. Where it listens on every address, that is none which its certificate names.
+    pub fn tls_url(&self) -> Result<String> {
+        let url = self.tls_endpoint.as_deref().context("the endpoint serves no TLS")?;
+        let everywhere = address_of(url).is_some_and(|address| address.ip().is_unspecified());
+        Ok(if everywhere { with_host(url, &LOOPBACK.to_string()) } else { url.to_owned() })
+    }
+
     /// URL with TLS for an agent in a machine.
     pub fn tls_url_seen_from(&self, machine: &dyn Machine) -> Result<String> {
         let url = self.tls_endpoint.as_deref().context("the endpoint serves no TLS")?;
@@ -213,6 +220,19 @@ mod tests {
         let exports = endpoint.shell_exports();
         assert!(exports.contains("AWS_SECRET_ACCESS_KEY='not-to-be-seen'"), "{exports}");
         assert!(exports.contains("AWS_ENDPOINT_URL='http://127.0.0.1:8080'"), "{exports}");
+    }
+
+    #[test]
+    fn the_controller_calls_an_endpoint_on_every_address_by_one_that_its_certificate_names() {
+        for (listens, expected) in [
+            ("https://0.0.0.0:8443", "https://127.0.0.1:8443"),
+            ("https://[::]:8443", "https://127.0.0.1:8443"),
+            ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+        ] {
+            let ready = READY.replace("\"tls_endpoint\":null", &format!("\"tls_endpoint\":\"{listens}\""));
+            let endpoint: Endpoint = serde_json::from_str(&ready).unwrap();
+            assert_eq!(endpoint.tls_url().unwrap(), expected);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub mod html;
 pub mod junit;
 pub mod terminal;
-mod words;
+pub(crate) mod words;
 
 use std::fs;
 use std::io;

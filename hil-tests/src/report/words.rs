@@ -33,7 +33,7 @@ pub(super) fn duration(milliseconds: u64) -> String {
 }
 
 /// Without the control characters which XML forbids and which no reader can see: a console is whatever a machine sends.
-pub(super) fn legible(text: &str) -> String {
+pub(crate) fn legible(text: &str) -> String {
     let forbidden = |character: char| {
         character.is_control() && !matches!(character, '\n' | '\t')
             || matches!(character, '\u{fffe}' | '\u{ffff}')

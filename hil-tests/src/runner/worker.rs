@@ -96,17 +96,19 @@ impl Worker {
         let logs = PathBuf::from("logs").join(machine).join(format!("{}-{seed}", scenario.name));
         let mut stop = self.stop.clone();
         let mut timeline = Vec::new();
-        let ended = tokio::select! {
-            ended = self.attempt(plan, self.shared.results.join(&logs), &mut timeline) => ended,
-            () = stopped(&mut stop) => Ended {
-                outcome: Outcome::Skipped,
-                causes: vec!["the run was interrupted".to_owned()],
-            },
+        let (ended, in_the_middle) = tokio::select! {
+            ended = self.attempt(plan, self.shared.results.join(&logs), &mut timeline) => {
+                let failed = ended.outcome == Outcome::Failed;
+                (ended, failed)
+            }
+            () = stopped(&mut stop) => {
+                let causes = vec!["the run was interrupted".to_owned()];
+                (Ended { outcome: Outcome::Skipped, causes }, true)
+            }
         };
         let mut console = String::new();
-        if ended.outcome != Outcome::Passed
-            && let Some((_, bench)) = self.bench.take()
-        {
+        // One that was skipped for want of an ability has not touched it.
+        if in_the_middle && let Some((_, bench)) = self.bench.take() {
             console = bench.machine().console_tail();
             timeline = bench.marks();
             bench.keep_logs();

@@ -136,7 +136,7 @@ pub(super) async fn wrong_endpoint(bench: &mut Bench) -> Result<()> {
 pub(super) async fn own_authority(bench: &mut Bench) -> Result<()> {
     ensure!(bench.kind().format == PackageFormat::Deb, "written for a Debian host");
     let (url, for_agents) = (bench.endpoint()?.url.clone(), bench.endpoint()?.url_seen_from(bench.machine()));
-    let tls = bench.endpoint()?.tls_endpoint.clone().context("the endpoint serves no TLS")?;
+    let tls = bench.endpoint()?.tls_url()?;
     let ca = bench.endpoint()?.ca.clone().context("the endpoint has no authority")?;
     let inside = bench.endpoint()?.tls_url_seen_from(bench.machine())?;
     let trusting = format!("[environments.dev]\nca_bundle = {:?}\n", ca.to_string_lossy());

@@ -12,6 +12,9 @@ use crate::private_file;
 /// The ready file that every endpoint keeps in its state directory while it serves.
 pub const FILE: &str = "ready.json";
 
+/// How this computer calls an endpoint that listens on every address.
+const LOOPBACK: &str = "127.0.0.1";
+
 /// Where a serving endpoint is and how to call it.
 #[derive(Debug)]
 pub struct Ready<'a> {
@@ -52,10 +55,12 @@ impl<'a> Ready<'a> {
         private_file::write(path, format!("{content:#}\n").as_bytes())
     }
 
-    /// Lines for the operator, to be pasted into a shell; the secret is named by its file, not shown.
+    /// Lines for the operator, to be pasted into a shell; the secret is named by its file, not shown. `name` is what hosts call
+    /// an endpoint that listens on every address, which is itself no address to call.
     #[must_use]
-    pub fn lines(&self, credentials: &Path) -> String {
-        let url = self.tls_endpoint.as_ref().unwrap_or(&self.endpoint);
+    pub fn lines(&self, credentials: &Path, name: Option<&str>) -> String {
+        let listens = self.tls_endpoint.as_ref().unwrap_or(&self.endpoint);
+        let url = called(listens, LOOPBACK);
         let trust = self.ca.as_ref().map(|ca| quote(ca));
         let bundle = trust.as_ref().map(|ca| format!("export AWS_CA_BUNDLE={ca}\n")).unwrap_or_default();
         let agent_trust = match &trust {
@@ -72,12 +77,19 @@ impl<'a> Ready<'a> {
              {bundle}\
              # for a real agent, in /etc/amazon/ssm/amazon-ssm-agent.json; {agent_trust}\n\
              # {agent}\n",
-            admin = self.admin,
+            admin = called(&self.admin, LOOPBACK),
             region = self.region,
             file = quote(credentials),
-            agent = agent_config(url, self.region),
+            agent = agent_config(&called(listens, name.unwrap_or(LOOPBACK)), self.region),
         )
     }
+}
+
+/// The URL of a listener as it is called: by `name`, which the certificate names, if it listens on every address.
+fn called(url: &str, name: &str) -> String {
+    let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    let everywhere = ["://0.0.0.0:", "://[::]:"].into_iter().find(|address| url.contains(address));
+    everywhere.map_or_else(|| url.to_owned(), |address| url.replacen(address, &format!("://{host}:"), 1))
 }
 
 /// What the real agent has to be told: each of its three services by its own key, with the scheme.
@@ -98,7 +110,20 @@ fn quote(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use super::{called, quote};
+
+    #[test]
+    fn an_endpoint_on_every_address_is_called_by_a_name_and_any_other_by_its_address() {
+        for (listens, name, expected) in [
+            ("https://0.0.0.0:8443", "lab.example", "https://lab.example:8443"),
+            ("https://[::]:8443", "2001:db8::1", "https://[2001:db8::1]:8443"),
+            ("http://0.0.0.0:8080", "127.0.0.1", "http://127.0.0.1:8080"),
+            ("https://192.0.2.1:8443", "lab.example", "https://192.0.2.1:8443"),
+            ("https://10.0.0.0:8443", "lab.example", "https://10.0.0.0:8443"),
+        ] {
+            assert_eq!(called(listens, name), expected);
+        }
+    }
 
     #[test]
     fn a_path_is_one_word_whatever_is_in_it() {

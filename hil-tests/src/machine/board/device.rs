@@ -190,7 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_somebody_has_claimed_is_refused_also_if_that_can_not_be_seen_and_a_free_one_is_written() {
+    fn a_device_that_somebody_has_claimed_is_refused_also_if_that_can_not_be_seen_and_a_free_one_is_written()
+    {
         let card = tempfile::NamedTempFile::new().unwrap();
         card.as_file().set_len(1 << 20).unwrap();
         let Some(device) = Loop::of(card.path()) else { return };
@@ -207,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_file_may_be_written() {
-        let (file, image) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let (file, image) =
+            (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
         fs::write(image.path(), "image").unwrap();
         copy_flushed(image.path(), file.path()).unwrap();
         assert_eq!(fs::read(file.path()).unwrap(), b"image");

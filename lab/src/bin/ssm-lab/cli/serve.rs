@@ -17,6 +17,7 @@ use lab::endpoint::tls::Authority;
 use lab::endpoint::{Endpoint, Settings};
 use lab::private_file;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::pki_types::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, duration};
@@ -63,11 +64,10 @@ pub(crate) struct Args {
 
 /// A name or an address, alone.
 fn host_name(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-    if text.is_empty() || !text.chars().all(allowed) {
-        return Err("write a host name or an IP address, without scheme, port or path".to_owned());
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("write a host name or an IP address, without scheme, port or path".to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 /// The limits of the listeners, for tests that cannot wait for the usual ones.
@@ -133,9 +133,9 @@ impl Args {
                 ready.write(path)?;
             }
             // Nobody reading the lines is no reason not to serve.
-            let _ = io::stdout()
-                .lock()
-                .write_all(ready.lines(&state_dir.join(keys::CREDENTIALS_FILE)).as_bytes());
+            let name = self.tls_name.first().map(String::as_str);
+            let lines = ready.lines(&state_dir.join(keys::CREDENTIALS_FILE), name);
+            let _ = io::stdout().lock().write_all(lines.as_bytes());
             bound
                 .serve(self.limits.limits(), async move {
                     tokio::select! {
@@ -167,7 +167,17 @@ mod tests {
         for good in ["lab.example", "192.0.2.1", "2001:db8::1"] {
             assert_eq!(host_name(good).unwrap(), good);
         }
-        for bad in ["", "https://lab.example", "lab.example/", "l\u{e4}b.example", "a b"] {
+        for bad in [
+            "",
+            "https://lab.example",
+            "lab.example/",
+            "lab.example:8443",
+            "192.0.2.1:8443",
+            "l\u{e4}b.example",
+            "a b",
+            "..",
+            "-",
+        ] {
             assert!(host_name(bad).unwrap_err().contains("without scheme"), "{bad}");
         }
     }
