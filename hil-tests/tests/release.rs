@@ -135,16 +135,21 @@ fn a_release_of_debians_kin_without_its_compiler_is_told_before_anything_is_inst
 
 #[test]
 fn what_a_release_takes_is_missed_before_its_builds() {
-    let ask = |machine: &Machine| {
-        let output = machine.run("check_tools x86_64-unknown-linux-musl armv7-unknown-linux-musleabihf");
-        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    let ask = |machine: &Machine, check: &str| {
+        let output = machine.run(check);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap().trim().to_owned())
     };
+    let (tools, nothing) =
+        ("check_tools x86_64-unknown-linux-musl armv7-unknown-linux-musleabihf", (true, String::new()));
     let machine = Machine::new().with("python3", "exit 1").with("uname", "echo x86_64");
-    let (fine, said) = ask(&machine);
-    let wanted = "error: please install first: Python 3.11 or newer as python3, what runs programs for armv7 (qemu-user-static)";
-    assert_eq!((fine, said.trim()), (false, wanted));
+    let python = "error: please install first: Python 3.11 or newer as python3";
+    assert_eq!(ask(&machine, "check_python"), (false, python.to_owned()));
+    let runner = "error: please install first: what runs programs for armv7 (qemu-user-static)";
+    assert_eq!(ask(&machine, tools), (false, runner.to_owned()));
+    assert_eq!(ask(&machine, "check_tools"), nothing, "of programs that nobody runs");
     let machine = machine.with("python3", "[ \"$2\" = 'import tomllib' ]").with("qemu-arm-static", ":");
-    assert_eq!(ask(&machine), (true, String::new()));
+    assert_eq!(ask(&machine, "check_python"), nothing);
+    assert_eq!(ask(&machine, tools), nothing);
 }
 
 #[test]
