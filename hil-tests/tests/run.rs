@@ -88,6 +88,16 @@ fn wait_until(so: impl Fn() -> bool, mut child: Option<&mut Child>) {
     }
 }
 
+/// What one that failed printed, on stdout and on stderr.
+fn failed(mut child: Child) -> (String, String) {
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    assert_eq!(end(child).code(), Some(1));
+    let (mut summary, mut said) = (String::new(), String::new());
+    stdout.read_to_string(&mut summary).unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    (summary, said)
+}
+
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
@@ -141,12 +151,8 @@ fn what_can_not_be_tidied_up_fails_the_run_and_costs_no_report() {
     let spoil =
         "place=$(echo \"$XDG_CACHE_HOME\"/bootstrap/work/*[0-9]); rm -r \"$place\"; echo >\"$place\"; exit 1";
     let place = Place::new("exit 0").script("off", spoil);
-    let mut hil = place.with_board().run(&BOARD);
-    let (mut stdout, mut stderr) = (hil.stdout.take().unwrap(), hil.stderr.take().unwrap());
-    assert_eq!(end(hil).code(), Some(1));
-    let (mut summary, mut said) = (String::new(), String::new());
-    stdout.read_to_string(&mut summary).unwrap();
-    stderr.read_to_string(&mut said).unwrap();
+    let hil = place.with_board().run(&BOARD);
+    let (summary, said) = failed(hil);
     assert!(summary.contains("0 passed, 1 failed"), "{summary}{said}");
     assert!(said.contains("can't be tidied up"), "{said}");
     assert!(fs::read_to_string(place.path("results/report.json")).unwrap().contains("desk-pi"));
@@ -158,12 +164,8 @@ fn a_run_in_which_every_scenario_is_skipped_fails() {
     let place = Place::new("exit 0").script("off", "exit 0");
     let mut arguments = BOARD;
     arguments[5] = "fresh-host";
-    let mut hil = place.with_board().run(&arguments);
-    let (mut stdout, mut stderr) = (hil.stdout.take().unwrap(), hil.stderr.take().unwrap());
-    assert_eq!(end(hil).code(), Some(1));
-    let (mut summary, mut said) = (String::new(), String::new());
-    stdout.read_to_string(&mut summary).unwrap();
-    stderr.read_to_string(&mut said).unwrap();
+    let hil = place.with_board().run(&arguments);
+    let (summary, said) = failed(hil);
     assert!(summary.contains("0 passed, 0 failed, 1 skipped"), "{summary}{said}");
     assert!(said.contains("no scenario ran: all were skipped"), "{said}");
 }

@@ -181,7 +181,8 @@ facts() {
         say service none
     fi
 
-    df -Pk /var/lib /usr 2>/dev/null | awk 'NR == 2 { print "free.state=" $4 } NR == 3 { print "free.system=" $4 }'
+    # A line for each, unless one of them can't be looked at: then it is not known which.
+    df -Pk /var/lib /usr 2>/dev/null | awk '{ free[NR] = $4 } END { if (NR == 3) print "free.state=" free[2] "\nfree.system=" free[3] }'
     for staged in /var/lib/bootstrap/*; do
         [ -f "$staged" ] && say staged "${staged##*/}"
     done
