@@ -12,10 +12,7 @@ use russh::{
     client::{Handle, Msg},
 };
 use secrecy::ExposeSecret;
-use tokio::{
-    task::yield_now,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use super::{
     client::{Client, Ledger},
@@ -182,7 +179,8 @@ async fn execute(
     let mut capture = Capture::new(on_line);
     let end = {
         // Lent, since a future that is handed over takes its room twice.
-        let conversing = pin!(converse(&mut reader, &writer, command, &mut capture));
+        let conversing =
+            pin!(converse(&mut reader, &writer, &connection.lifeline.pulse, command, &mut capture));
         beside(spare, connection, command.alone(), conversing).await
     };
     match end {
@@ -253,12 +251,17 @@ enum End {
 async fn converse(
     reader: &mut ChannelReadHalf,
     writer: &ChannelWriteHalf<Msg>,
+    pulse: &Pulse,
     command: &Command,
     capture: &mut Capture<'_>,
 ) -> End {
-    let mut sending = Some(Box::pin(send_stdin(writer, command)));
+    let (mut unsent, mut sending) = (Some(Box::pin(send_stdin(writer, pulse, command))), None);
     let mut end = None;
     loop {
+        // What waits for the host's leave would be sent in one piece.
+        if unsent.is_some() && writer.writable_packet_size().await > 0 {
+            sending = unsent.take();
+        }
         let patience = if end.is_some() { LINGER } else { Duration::MAX };
         let message = tokio::select! {
             // What goes wrong in sending shows in reading, with its cause.
@@ -293,21 +296,27 @@ async fn over<W: Future + Unpin>(work: &mut Option<W>) {
     *work = None;
 }
 
-async fn send_stdin(writer: &ChannelWriteHalf<Msg>, command: &Command) -> Result<(), Error> {
+async fn send_stdin(writer: &ChannelWriteHalf<Msg>, pulse: &Pulse, command: &Command) -> Result<(), Error> {
     let script = Bytes::from(command.text().expose_secret().as_bytes().to_vec());
-    send(writer, script, SCRIPT_PIECE).await?;
+    send(writer, pulse, script, SCRIPT_PIECE).await?;
     if let Some(payload) = command.payload() {
         // A reference to the bytes that all hosts share.
-        send(writer, payload.clone(), PAYLOAD_PIECE).await?;
+        send(writer, pulse, payload.clone(), PAYLOAD_PIECE).await?;
     }
     writer.eof().await
 }
 
-async fn send(writer: &ChannelWriteHalf<Msg>, mut bytes: Bytes, piece: usize) -> Result<(), Error> {
+async fn send(
+    writer: &ChannelWriteHalf<Msg>,
+    pulse: &Pulse,
+    mut bytes: Bytes,
+    piece: usize,
+) -> Result<(), Error> {
     while !bytes.is_empty() {
-        // The connection's own task sends what was before it.
-        yield_now().await;
+        let sent = pulse.sent();
         writer.data_bytes(bytes.split_to(piece.min(bytes.len()))).await?;
+        // Of a host that takes no more, the reader hears.
+        sent.await;
     }
     Ok(())
 }

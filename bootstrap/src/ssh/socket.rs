@@ -17,7 +17,7 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
     net::{TcpStream, lookup_host},
-    sync::oneshot,
+    sync::{Notify, futures::Notified, oneshot},
     task::JoinSet,
     time::{Instant, Sleep, sleep, timeout},
 };
@@ -181,12 +181,19 @@ pub(super) struct Pulse {
     begin: Instant,
     /// Milliseconds since then.
     last: AtomicU64,
+    /// Tells whoever waits that all that was to be sent is.
+    sent: Notify,
     carrier: Option<Arc<Pulse>>,
 }
 
 impl Pulse {
     fn new(carrier: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { begin: Instant::now(), last: AtomicU64::new(0), carrier })
+        Arc::new(Self { begin: Instant::now(), last: AtomicU64::new(0), sent: Notify::new(), carrier })
+    }
+
+    /// Resolves when the connection has next sent all that it had to, counted from this call.
+    pub(super) fn sent(&self) -> Notified<'_> {
+        self.sent.notified()
     }
 
     fn beat(&self) {
@@ -290,7 +297,11 @@ impl AsyncWrite for Severable {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.pulse.sent.notify_waiters();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
