@@ -70,7 +70,7 @@ async fn who_needs_one<C: Connect>(
     let turns = Arc::new(Semaphore::new(at_once.max(1)));
     let mut looking = JoinSet::new();
     let by_sudo =
-        |host: &HostSpec| host.escalation == Escalation::Sudo && host.user.as_deref() != Some("root");
+        |host: &HostSpec| host.escalation == Escalation::Sudo && connector.user(host) != Some("root");
     for (index, host) in hosts.iter().enumerate().filter(|(_, host)| by_sudo(host)) {
         let (connector, host, turns) = (connector.clone(), host.clone(), turns.clone());
         looking.spawn(async move {

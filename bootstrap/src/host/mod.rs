@@ -36,6 +36,9 @@ pub trait Connect: Send + Sync + 'static {
 
     /// Connects, proves the host's identity and ours.
     fn connect(&self, host: &HostSpec) -> impl Future<Output = Result<Self::Host, NoConnection>> + Send;
+
+    /// Whom it connects as, which the inventory need not say; `None` if there is no way to connect.
+    fn user<'a>(&'a self, host: &'a HostSpec) -> Option<&'a str>;
 }
 
 impl<C: Connect> Connect for Arc<C> {
@@ -43,6 +46,10 @@ impl<C: Connect> Connect for Arc<C> {
 
     async fn connect(&self, host: &HostSpec) -> Result<C::Host, NoConnection> {
         (**self).connect(host).await
+    }
+
+    fn user<'a>(&'a self, host: &'a HostSpec) -> Option<&'a str> {
+        (**self).user(host)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::inventory::HostKeyPolicy;
 pub(super) const HELLO: &str = concat!("SSH-2.0-bootstrap_", env!("CARGO_PKG_VERSION"), "\r\n");
 
 /// The host key algorithms that a server is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostKeys {
     /// In order of preference.
     pub(super) order: Vec<Algorithm>,
@@ -36,32 +36,53 @@ pub(super) struct HostKeys {
     pub(super) certified: bool,
 }
 
-/// The configuration of a connection; `limits` are those of one set of session keys.
-pub(super) fn config(login: &Login, host_keys: HostKeys, limits: Limits) -> Config {
-    let HostKeys { order, certified } = host_keys;
-    Config {
-        client_id: SshId::Raw(Cow::Borrowed(HELLO)),
-        preferred: Preferred {
-            // Measured: russh's first choice, chacha20, costs twice the CPU of AES-GCM on both sides.
-            cipher: Cow::Borrowed(&[
-                cipher::AES_128_GCM,
-                cipher::AES_256_GCM,
-                cipher::CHACHA20_POLY1305,
-                cipher::AES_256_CTR,
-                cipher::AES_192_CTR,
-                cipher::AES_128_CTR,
-            ]),
-            host_key_certificates: if certified { Cow::Owned(order.clone()) } else { Cow::Borrowed(&[]) },
-            key: Cow::Owned(order),
-            compression: Cow::Borrowed(if login.compression { &[ZLIB_LEGACY, ZLIB, NONE] } else { &[NONE] }),
-            // The rest as it is: `kex` also carries the markers of strict key exchange and ext-info.
-            ..Preferred::DEFAULT
-        },
-        limits,
-        keepalive_interval: login.pace.alive,
-        keepalive_max: login.pace.missing,
-        nodelay: true,
-        ..Config::default()
+/// What is asked for in a connection; mostly the same for a whole fleet.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Wants {
+    host_keys: HostKeys,
+    compression: bool,
+    alive: Option<Duration>,
+    missing: usize,
+}
+
+impl Wants {
+    /// What is asked of a host.
+    pub(super) fn of(login: &Login, host_keys: &HostKeys) -> Self {
+        let (alive, missing) = (login.pace.alive, login.pace.missing);
+        Self { host_keys: host_keys.clone(), compression: login.compression, alive, missing }
+    }
+
+    /// That as russh has it; `limits` are those of one set of session keys.
+    pub(super) fn config(&self, limits: Limits) -> Config {
+        let HostKeys { order, certified } = self.host_keys.clone();
+        Config {
+            client_id: SshId::Raw(Cow::Borrowed(HELLO)),
+            preferred: Preferred {
+                // Measured: russh's first choice, chacha20, costs twice the CPU of AES-GCM on both sides.
+                cipher: Cow::Borrowed(&[
+                    cipher::AES_128_GCM,
+                    cipher::AES_256_GCM,
+                    cipher::CHACHA20_POLY1305,
+                    cipher::AES_256_CTR,
+                    cipher::AES_192_CTR,
+                    cipher::AES_128_CTR,
+                ]),
+                host_key_certificates: if certified { Cow::Owned(order.clone()) } else { Cow::Borrowed(&[]) },
+                key: Cow::Owned(order),
+                compression: Cow::Borrowed(if self.compression {
+                    &[ZLIB_LEGACY, ZLIB, NONE]
+                } else {
+                    &[NONE]
+                }),
+                // The rest as it is: `kex` also carries the markers of strict key exchange and ext-info.
+                ..Preferred::DEFAULT
+            },
+            limits,
+            keepalive_interval: self.alive,
+            keepalive_max: self.missing,
+            nodelay: true,
+            ..Config::default()
+        }
     }
 }
 

@@ -1,10 +1,16 @@
 //! From an inventory entry to a logged-in host, phase by phase, each with the host's connect limit.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use russh::{
     AlgorithmKind, Error, Limits,
-    client::{Handle, connect_stream},
+    client::{Config, Handle, connect_stream},
     keys::Algorithm,
 };
 use secrecy::SecretString;
@@ -16,7 +22,7 @@ use tokio::{
 
 use super::{
     authenticate::{Credentials, authenticate},
-    client::{Client, End, HELLO, HostKeys, Ledger, config, fell_silent, host_key_algorithms, hung_up},
+    client::{Client, End, HELLO, HostKeys, Ledger, Wants, fell_silent, host_key_algorithms, hung_up},
     error::{ConnectError, Peer, Phase},
     fingerprint::same_key_type,
     jump::{Jump, Jumps},
@@ -26,7 +32,7 @@ use super::{
     session::{Connection, SshHost},
     socket::{self, Greeting, Severable, Wire},
 };
-use crate::inventory::{Escalation, HostKeyPolicy, HostSpec};
+use crate::inventory::{Escalation, HostKeyPolicy, HostName, HostSpec};
 
 /// Handshakes at once. One costs about 2 ms of CPU here and 35 ms at the server; many more at once
 /// only queue, and their limits run.
@@ -45,6 +51,8 @@ pub struct SshConnector {
     handshakes: Semaphore,
     jumps: Jumps,
     limits: Limits,
+    /// Those in use, one for all hosts that are asked the same.
+    configs: Mutex<HashMap<Wants, Arc<Config>>>,
 }
 
 /// A login under way. In a box, because the way to a host may begin with a login to another.
@@ -63,6 +71,7 @@ impl SshConnector {
             handshakes: Semaphore::new(handshakes.max(1)),
             jumps: Jumps::default(),
             limits: Limits::default(),
+            configs: Mutex::default(),
         }
     }
 
@@ -70,6 +79,12 @@ impl SshConnector {
     #[cfg(test)]
     pub(super) fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Whom a host is logged in to as; `None` if there is no way to log in.
+    #[must_use]
+    pub fn user(&self, host: &HostName) -> Option<&str> {
+        self.logins.user(host)
     }
 
     /// Logs in to a host.
@@ -148,7 +163,7 @@ impl SshConnector {
         let place = self.handshakes.acquire().await;
         let ledger = Arc::new(Ledger::default());
         let client = Client::new(login, &self.known_hosts, &ledger);
-        let config = Arc::new(config(login, wanted.clone(), self.limits.clone()));
+        let config = self.config(Wants::of(login, wanted));
         let carrier = way.as_ref().map(|way| way.pulse());
         let (stream, lifeline) = Severable::new(stream, HELLO.as_bytes(), said, patience, carrier);
         let shaking = async {
@@ -172,6 +187,13 @@ impl SshConnector {
         };
         let handle = in_place(place, entering).await?;
         Ok(Connection::new(handle, ledger, lifeline, way))
+    }
+
+    fn config(&self, wants: Wants) -> Arc<Config> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let made =
+            configs.entry(wants).or_insert_with_key(|wants| Arc::new(wants.config(self.limits.clone())));
+        Arc::clone(made)
     }
 
     /// A stream to a host through the one before it, which is logged in to first if it is not yet.

@@ -18,7 +18,8 @@ use crate::{
     host::{Command, Connect, Host, HostError, LocalHost, NoConnection, Output},
     inventory::{Connection, Environment, HostSpec, PackageWish, VerifyWish},
     packages::{
-        Keyring, Package, PackageError, PackageSource, PackageStore, StoreSettings, Verify, http_client,
+        Keyring, Package, PackageError, PackageSource, PackageStore, Sha256Digest, StoreSettings, Verify,
+        http_client,
     },
     ssh::{SshConnector, SshHost},
     ssm::AwsControlPlane,
@@ -47,6 +48,13 @@ impl Connect for Connections {
                 why: with_sources(&error),
                 hint: error.hint(),
             }),
+        }
+    }
+
+    fn user<'a>(&'a self, host: &'a HostSpec) -> Option<&'a str> {
+        match host.connection {
+            Connection::Local => host.user.as_deref(),
+            Connection::Ssh => self.0.user(&host.name),
         }
     }
 }
@@ -99,11 +107,14 @@ pub(super) struct Stores {
     known: BTreeMap<Wish, Arc<Announced>>,
 }
 
-/// The client for downloads, with the system's certificates and proxies, and the authorities of a bundle.
-fn download_client(ca_bundle: Option<&Path>) -> Result<reqwest::Client, PackageError> {
-    let Some(path) = ca_bundle else { return http_client(None) };
+/// The client for downloads, with the system's certificates and proxies, and the authorities of a bundle; and the name of its
+/// cache. What came from a server that only some trust is not for the others.
+fn downloads(ca_bundle: Option<&Path>) -> Result<(reqwest::Client, String), PackageError> {
+    let Some(path) = ca_bundle else { return Ok((http_client(None)?, "packages".to_owned())) };
     let io = |source| PackageError::Io { what: "read", path: path.to_owned(), source };
-    http_client(Some(&std::fs::read(path).map_err(io)?))
+    let bundle = std::fs::read(path).map_err(io)?;
+    let digest: String = Sha256Digest::of(&bundle).to_string().chars().take(16).collect();
+    Ok((http_client(Some(&bundle))?, format!("packages-{digest}")))
 }
 
 impl Stores {
@@ -126,8 +137,8 @@ impl Stores {
             return Ok(store.clone());
         }
         let settings = settings(wish, source).map_err(|error| failure(&error))?;
-        let client = download_client(key.2.as_deref()).map_err(|error| failure(&error))?;
-        let store = PackageStore::new(self.cache.join("packages"), settings, client);
+        let (client, name) = downloads(key.2.as_deref()).map_err(|error| failure(&error))?;
+        let store = PackageStore::new(self.cache.join(name), settings, client);
         let store =
             Arc::new(Announced { store, events: self.events.clone(), warned: AtomicBool::new(false) });
         self.known.insert(key, store.clone());
@@ -206,5 +217,17 @@ mod tests {
             let other = stores.of(&environment).ok().unwrap();
             assert_eq!(Arc::ptr_eq(&one, &other), shared, "{source}");
         }
+    }
+
+    #[test]
+    fn what_a_server_gave_that_only_some_trust_is_in_a_cache_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut names = std::collections::BTreeSet::from([downloads(None).unwrap().1]);
+        for (name, text) in [("a.pem", ""), ("b.pem", "# another"), ("c.pem", "")] {
+            let bundle = directory.path().join(name);
+            std::fs::write(&bundle, text).unwrap();
+            names.insert(downloads(Some(&bundle)).unwrap().1);
+        }
+        assert_eq!((names.len(), names.first().map(String::as_str)), (3, Some("packages")));
     }
 }

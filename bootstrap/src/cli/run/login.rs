@@ -7,7 +7,7 @@ use super::{interrupts, prompt::AskPassphrase};
 use crate::{
     cli::warn,
     failure::{Exit, Failure, with_sources},
-    inventory::{Connection, HostSpec},
+    inventory::HostSpec,
     ssh::{
         Agents, FromDescriptor, HANDSHAKES, KeyRing, Logins, PassphraseError, PassphraseSource, SshConnector,
         config::{Local, SshConfig},
@@ -28,8 +28,7 @@ pub(super) struct LoginArgs {
     passphrase_fd: Option<u32>,
 }
 
-/// Finds out how each host is logged in to; `all` are those of the whole inventory, which may be jump hosts. The hosts come
-/// back with their users filled in.
+/// Finds out how each host is logged in to; `all` are those of the whole inventory, which may be jump hosts.
 pub(super) async fn prepare(
     args: &LoginArgs,
     chosen: &[Arc<HostSpec>],
@@ -44,12 +43,6 @@ pub(super) async fn prepare(
     }
     let logins = Logins::find(&config, &hosts, all);
     logins.unsupported().iter().for_each(warn);
-    for host in &mut hosts {
-        if let (Connection::Ssh, Some(user)) = (host.connection, logins.user(&host.name)) {
-            let user = user.to_owned();
-            Arc::make_mut(host).user = Some(user);
-        }
-    }
     let agents = Agents::ask(&logins).await;
     let mut source = passphrases(args.passphrase_fd)?;
     let password = if logins.want_password() {

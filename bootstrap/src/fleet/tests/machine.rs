@@ -394,6 +394,10 @@ pub(super) struct Network(pub(super) BTreeMap<String, Machine>);
 impl Connect for Network {
     type Host = Machine;
 
+    fn user<'a>(&'a self, host: &'a HostSpec) -> Option<&'a str> {
+        host.user.as_deref()
+    }
+
     async fn connect(&self, host: &HostSpec) -> Result<Machine, NoConnection> {
         let machine = self.0.get(host.name.as_str()).cloned().unwrap();
         match machine.fault(|fault| matches!(fault, Fault::Unreachable | Fault::Untrusted)) {
