@@ -198,7 +198,11 @@ fn plan_package(
     {
         return Ok(());
     }
-    installable?;
+    match (replaces, installable) {
+        (Some(found), Err(_)) => return Err(Refusal::OlderInImage { found, wanted: package.version }),
+        (None, Err(unsupported)) => return Err(unsupported.into()),
+        (_, Ok(_)) => {}
+    }
     if let Some(by) = hold {
         return Err(Refusal::PackageHeld { by, found: replaces, wanted: package.version });
     }

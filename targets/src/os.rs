@@ -148,9 +148,14 @@ impl OsRelease {
         if immutable { Err(self.refuse(IMMUTABLE)) } else { self.kind() }
     }
 
-    /// Of which package format this distribution is, also if its image is immutable and nothing can be installed.
+    /// Of which family it is, also if its image is immutable and nothing can be installed.
+    pub fn family(&self) -> Result<Family, Unsupported> {
+        self.kind().map(|distribution| distribution.family)
+    }
+
+    /// Of which package format it is; as [`Self::family`].
     pub fn package_format(&self) -> Result<PackageFormat, Unsupported> {
-        self.kind().map(|distribution| distribution.family.format())
+        self.family().map(Family::format)
     }
 
     fn names(&self) -> impl Iterator<Item = &String> {

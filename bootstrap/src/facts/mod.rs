@@ -112,6 +112,15 @@ pub enum Agent {
     Snap(Option<AgentVersion>),
 }
 
+/// Why an installed agent is not replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// Its package is on hold.
+    Held(PackageTool),
+    /// It is part of an image that nothing is installed on.
+    InImage,
+}
+
 /// What the vault says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -185,12 +194,14 @@ impl Facts {
         }
     }
 
-    /// The installed version, if it is older than `wanted` and on hold.
-    pub fn held_below(&self, wanted: AgentVersion) -> Option<AgentVersion> {
-        match self.agent {
-            Agent::Installed(version) if version < wanted => self.package_hold.map(|_| version),
-            _ => None,
-        }
+    /// The installed version, if it is older than `wanted` and nothing here replaces it, and why.
+    pub fn stays_below(&self, wanted: AgentVersion) -> Option<(AgentVersion, Stays)> {
+        let Agent::Installed(version) = self.agent else { return None };
+        let why = match self.package_hold {
+            Some(by) => Stays::Held(by),
+            None => self.os.distribution().is_err().then_some(Stays::InImage)?,
+        };
+        (version < wanted).then_some((version, why))
     }
 
     /// What installs a package here.

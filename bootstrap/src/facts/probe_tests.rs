@@ -158,3 +158,20 @@ fn files_without_a_line_end_say_what_they_hold_and_what_follows_is_a_fact_of_its
     assert_eq!(facts.machine_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
     assert!(facts.free.state_kib.is_some() && facts.free.system_kib.is_some());
 }
+
+#[test]
+fn a_place_that_cannot_be_looked_at_does_not_get_the_space_of_the_other() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let free_of = |lines: &str| {
+        let head = "Filesystem 1024-blocks Used Available Capacity Mounted on";
+        program(root, "df", &format!("#!/bin/sh\necho '{head}{lines}'\n"));
+        let free = Facts::parse(&probe_in(root), Timestamp::now()).unwrap().free;
+        (free.state_kib, free.system_kib)
+    };
+    let lines = ["\n/dev/sda2 100 50 50 50% /var/lib", "\n/dev/sda1 100 70 30 70% /"];
+    assert_eq!(free_of(&lines.concat()), (Some(50), Some(30)));
+    for line in lines {
+        assert_eq!(free_of(line), (None, None), "{line}");
+    }
+}

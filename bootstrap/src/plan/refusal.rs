@@ -27,6 +27,14 @@ pub enum Refusal {
     /// The agent's package brings no service for what starts services here.
     #[error("{1}")]
     ServiceManager(ServiceManager, &'static str),
+    /// The agent is part of an image that nothing is installed on, and older than the inventory wants it.
+    #[error("the agent is part of the system's image, in version {found}, the inventory wants {wanted}")]
+    OlderInImage {
+        /// The one in the image.
+        found: AgentVersion,
+        /// The one of the package.
+        wanted: AgentVersion,
+    },
     /// The agent is there as a snap, and older than the inventory wants it.
     #[error("the agent is installed as a snap{}, the inventory wants {wanted}", .found.map(|found| format!(" of version {found}")).unwrap_or_default())]
     OlderSnap {
@@ -171,6 +179,9 @@ impl Refusal {
             Self::Root(root, user, by) => root_hint(root, user, *by),
             Self::Distribution(_) | Self::ServiceManager(..) => {
                 "take the host out of the inventory, or move it to a distribution that AWS supports for the agent".to_owned()
+            }
+            Self::OlderInImage { .. } => {
+                "build the system's image with the newer agent; or choose no package for the host in the inventory, then the older one is good enough".to_owned()
             }
             Self::OlderSnap { .. } => {
                 "run `snap refresh amazon-ssm-agent` on the host; or `snap remove amazon-ssm-agent` there, and run again: then the package is installed".to_owned()

@@ -5,7 +5,7 @@ use targets::{OsRelease, PackageTool, ServiceManager, outputs::ServiceState};
 
 use super::*;
 use crate::{
-    facts::{FreeSpace, Registration},
+    facts::{FreeSpace, Registration, Stays},
     inventory::HostSpec,
 };
 
@@ -282,7 +282,12 @@ fn an_immutable_image_is_registered_with_the_agent_that_is_in_it_and_refused_wit
     environment.package.source = Some("/packages".into());
     host.environment = Arc::new(environment);
     let refusal = plan(&older, &host, &package(), &Standing::Unregistered).unwrap_err();
-    assert!(matches!(refusal, Refusal::Distribution(_)), "{refusal}");
+    let told =
+        "the agent is part of the system's image, in version 3.3.987.0, the inventory wants 3.3.1000.0";
+    assert_eq!(refusal.to_string(), told);
+    let stays = |facts: &Facts| facts.stays_below(package().version);
+    assert_eq!(stays(&older), Some(("3.3.987.0".parse().unwrap(), Stays::InImage)));
+    assert_eq!(stays(&with), None);
 }
 
 #[test]
@@ -292,9 +297,10 @@ fn a_package_on_hold_stays_as_it_is_and_who_chose_another_is_told_how_to_end_the
     // AWS's newest is no choice of the operator, and the hold is.
     assert_eq!(verbs(&held(installed("3.3.900.0")), &known()), [""; 0]);
     let wanted = package().version;
-    assert_eq!(held(installed("3.3.900.0")).held_below(wanted), Some("3.3.900.0".parse().unwrap()));
+    let stays = ("3.3.900.0".parse().unwrap(), Stays::Held(PackageTool::Dpkg));
+    assert_eq!(held(installed("3.3.900.0")).stays_below(wanted), Some(stays));
     for version in ["3.3.1000.0", "3.3.2000.0"] {
-        assert_eq!(held(installed(version)).held_below(wanted), None, "{version}");
+        assert_eq!(held(installed(version)).stays_below(wanted), None, "{version}");
     }
 
     let mut chosen = host();

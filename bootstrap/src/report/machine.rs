@@ -14,10 +14,9 @@ use crate::{
 
 /// The facts as JSON; `refusal` is why the machine can't be a managed node, and `now` its own time.
 pub fn json(facts: &Facts, refusal: Option<&Refusal>, now: Timestamp) -> Value {
-    let distribution = facts.os.distribution().ok();
-    let tool = facts.package_tool().ok();
+    let format = facts.os.package_format().ok();
     let arch = userland(facts);
-    let artifact = arch.zip(tool).and_then(|(arch, tool)| arch.artifact(tool.format()));
+    let artifact = arch.zip(format).and_then(|(arch, format)| arch.artifact(format));
     let (state, by, version) = agent(facts.agent);
     json!({
         "schema": 1,
@@ -36,11 +35,11 @@ pub fn json(facts: &Facts, refusal: Option<&Refusal>, now: Timestamp) -> Value {
             "id": facts.os.id,
             "version": facts.os.version_id,
             "name": facts.os.pretty_name,
-            "family": distribution.map(|distribution| distribution.family),
+            "family": facts.os.family().ok(),
         },
         "package": {
-            "format": tool.map(targets::PackageTool::format),
-            "tool": tool,
+            "format": format,
+            "tool": facts.package_tool().ok(),
             "tools": facts.package_tools,
             "artifact": artifact.map(|artifact| format!("{}/{}", artifact.directory, artifact.file_name)),
         },
@@ -84,9 +83,10 @@ pub fn text(facts: &Facts, refusal: Option<&Refusal>, now: Timestamp) -> String 
 
 fn rows(facts: &Facts, now: Timestamp) -> Vec<(&'static str, String)> {
     let arch = userland(facts).map_or("unknown", |arch| arch.row().name);
-    let packages = match facts.package_tool() {
-        Ok(tool) => format!("{}, installed by {tool}", tool.format()),
-        Err(_) => "none that AWS builds".to_owned(),
+    let packages = match (facts.package_tool(), facts.os.package_format()) {
+        (Ok(tool), _) => format!("{}, installed by {tool}", tool.format()),
+        (Err(_), Ok(format)) => format!("{format}, part of its image: nothing is installed on it"),
+        (Err(_), Err(_)) => "none that AWS builds".to_owned(),
     };
     let registration = match &facts.registration {
         Some(registration) => format!("{} in {}", registration.node, registration.region),
@@ -185,6 +185,24 @@ mod tests {
 
         This machine can be a managed node.
         ");
+    }
+
+    #[test]
+    fn an_image_that_has_the_agent_in_it_is_told_with_its_format_and_without_a_tool() {
+        let image = PROBED
+            .replace("ID_LIKE=debian", "ID_LIKE=fedora")
+            .replace("ID=raspbian", "ID=rhcos")
+            .replace("dpkg.arch=armhf", "rpm.arch=x86_64")
+            .replace("dpkg.agent=installed 3.3.987.0-1", "rpm.agent|3.3.987.0");
+        let value = json(&facts(&image), None, Timestamp::UNIX_EPOCH);
+        assert_eq!((&value["distribution"]["family"], &value["supported"]), (&json!("redhat"), &json!(true)));
+        assert_eq!((&value["package"]["format"], &value["package"]["tool"]), (&json!("rpm"), &Value::Null));
+        assert_eq!(value["package"]["artifact"], "linux_amd64/amazon-ssm-agent.rpm");
+        let said = text(&facts(&image), None, Timestamp::UNIX_EPOCH);
+        assert!(
+            said.contains("packages      rpm, part of its image: nothing is installed on it\n"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use targets::{PackageTool, agent::Installation};
+use targets::agent::Installation;
 
 use super::{Backend, HostRun};
 use crate::{
     actions::Action,
     events::{Event, Step},
-    facts::Facts,
+    facts::{Facts, Stays},
     failure::with_sources,
     fleet::Packages,
+    host::Connect,
     packages::Package,
     plan::{self, PackageFile, Standing},
     report::Outcome,
@@ -33,7 +34,7 @@ impl<B: Backend> HostRun<B> {
     pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Outcome> {
         let refused = |refusal: plan::Refusal| Self::failed(Step::Plan, refusal.to_string(), refusal.hint());
         self.warn_of_clone(facts).await;
-        let user = self.spec.user.as_deref().unwrap_or("the login user");
+        let user = self.run.connector.user(&self.spec).unwrap_or("the login user");
         let (arch, format) = plan::admit(facts, user, self.spec.escalation).map_err(refused)?;
         self.enter(Step::Fetch).await?;
         let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
@@ -45,7 +46,7 @@ impl<B: Backend> HostRun<B> {
         self.enter(Step::Plan).await?;
         let standing = self.standing(facts).await?;
         let actions = plan::plan(facts, &self.spec, &file, &standing).map_err(refused)?;
-        self.warn_of_hold(facts, &file).await;
+        self.warn_of_older(facts, &file).await;
         let registers = actions.iter().any(|action| matches!(action, Action::Register(_)));
         // Once, however often it is tried.
         if !registers && !std::mem::replace(&mut self.served, true) {
@@ -68,12 +69,19 @@ impl<B: Backend> HostRun<B> {
         }
     }
 
-    /// An older agent that is on hold stays, and whoever waits for the new one must know why.
-    async fn warn_of_hold(&self, facts: &Facts, file: &PackageFile) {
-        let Some(version) = facts.held_below(file.version) else { return };
-        let end = facts.package_hold.and_then(PackageTool::release_command).unwrap_or_default();
+    /// An older agent may have to stay, and whoever waits for the new one must know why.
+    async fn warn_of_older(&self, facts: &Facts, file: &PackageFile) {
         let wanted = file.version;
-        let text = format!("amazon-ssm-agent {version} is on hold and stays; `{end}` there lets {wanted} in");
+        let Some((version, why)) = facts.stays_below(wanted) else { return };
+        let text = match why {
+            Stays::Held(by) => {
+                let end = by.release_command().unwrap_or_default();
+                format!("amazon-ssm-agent {version} is on hold and stays; `{end}` there lets {wanted} in")
+            }
+            Stays::InImage => format!(
+                "amazon-ssm-agent {version} is part of the system's image and stays; {wanted} comes with a newer image"
+            ),
+        };
         self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
     }
 
