@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::fetch::{Package, What};
 use super::{Build, ImageError, Listener, root};
+use crate::cache::settle;
 use crate::progress::Step;
 
 impl Build<'_> {
@@ -46,7 +47,9 @@ impl Build<'_> {
             self.step(Step::Twin, "mmdebstrap", &mut root::command(self, &made)?, progress)?;
             // The tar goes last: it is what makes a twin kept.
             for (from, to) in [(made.manifest, &kept.manifest), (made.tar, &kept.tar)] {
-                fs::rename(from, to).map_err(|source| self.write_error(to, source))?;
+                settle(&from)
+                    .and_then(|()| fs::rename(from, to))
+                    .map_err(|source| self.write_error(to, source))?;
             }
         }
         self.read(&kept.manifest)

@@ -195,7 +195,7 @@ impl Cache {
     /// Puts a finished directory in its place.
     pub(crate) fn publish(&self, finished: &Path, name: &str, hash: ImageHash) -> Result<Image, CacheError> {
         let place = self.place(name, hash);
-        match fs::rename(finished, &place) {
+        match settle(finished).and_then(|()| fs::rename(finished, &place)) {
             Ok(()) => Ok(Image { directory: place }),
             Err(source) => Err(CacheError::Io { action: "can't put the image at", path: place, source }),
         }
@@ -204,6 +204,16 @@ impl Cache {
     fn place(&self, name: &str, hash: ImageHash) -> PathBuf {
         self.directory.join("images").join(format!("{name}-{hash}"))
     }
+}
+
+/// Waits until a file, or all of a directory, is on the disk: what is found in its place after a power cut is taken for whole.
+pub(crate) fn settle(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            settle(&entry?.path())?;
+        }
+    }
+    File::open(path)?.sync_all()
 }
 
 fn create(directory: &Path) -> Result<(), CacheError> {
