@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Ability, Machine, MachineError, console, timed_out};
+use super::{Ability, Machine, MachineError, console};
 use crate::ssh::Ssh;
 use crate::wait::Deadline;
 pub use file::{BoardFile, Media, Power, Reached, Serial};
@@ -197,25 +197,6 @@ impl Machine for Board {
             *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
         }
         Ok(())
-    }
-
-    async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
-        if !self.is_on() {
-            return Ok(());
-        }
-        // The connection ends with the board.
-        let _ = self.login("root").run(&["systemctl", "poweroff"]).await;
-        let deadline = Deadline::after(limit);
-        while !self.console_tail().contains("Power down") {
-            let silent = self.file.serial.is_none() && !super::answers(self).await;
-            if silent {
-                break;
-            }
-            if !deadline.pause(LOOK).await {
-                return Err(timed_out(self, "shutdown", limit));
-            }
-        }
-        self.power_cut().await
     }
 
     async fn power_cut(&self) -> Result<(), MachineError> {
