@@ -30,7 +30,9 @@ impl Bench {
 /// An error unless all that is registered was so at this computer, which is `controller` to the board. What another one shows,
 /// AWS's behind whatever name among them, can't be made again. An agent that is told of no endpoint calls AWS.
 fn refuse_elsewhere(registered: &str, configuration: &str, controller: &str) -> Result<()> {
-    let Some((node, region)) = registered.lines().find_map(|line| line.split_once(' ')) else { return Ok(()) };
+    let Some((node, region)) = registered.lines().find_map(|line| line.split_once(' ')) else {
+        return Ok(());
+    };
     let configuration: Value = serde_json::from_str(configuration).unwrap_or_default();
     let endpoint = configuration["Ssm"]["Endpoint"].as_str().unwrap_or_default();
     let here = address_of(endpoint).is_some_and(|address| controller.parse() == Ok(address));
@@ -75,7 +77,8 @@ mod tests {
             at("http://192.0.2.1@ssm.example"),
             at("http://192.0.2.1.example"),
         ] {
-            let error = refuse_elsewhere("mi-1 eu-west-1", &configuration, "192.0.2.1").unwrap_err().to_string();
+            let error =
+                refuse_elsewhere("mi-1 eu-west-1", &configuration, "192.0.2.1").unwrap_err().to_string();
             assert!(error.starts_with("this board is registered as mi-1 (eu-west-1) at "), "{error}");
             refuse_elsewhere("", &configuration, "192.0.2.1").unwrap();
         }
@@ -90,7 +93,8 @@ mod tests {
     }
 
     fn registered(place: &Path) -> String {
-        let shell = std::process::Command::new("sh").args(["-c", REGISTERED, "sh"]).arg(place).output().unwrap();
+        let shell =
+            std::process::Command::new("sh").args(["-c", REGISTERED, "sh"]).arg(place).output().unwrap();
         assert!(shell.status.success(), "{shell:?}");
         String::from_utf8(shell.stdout).unwrap()
     }
@@ -107,7 +111,8 @@ mod tests {
         // After `-register -clear`, or a registration that failed.
         write("Vault", r#"{"instanceID":"","region":"","privateKey":"secret"}"#);
         assert_eq!(registered(place.path()), "");
-        let pretty = "{\n \"instanceID\": \"mi-2\",\n \"region\": \"eu-west-2\",\n \"privateKey\": \"secret\"\n}\n";
+        let pretty =
+            "{\n \"instanceID\": \"mi-2\",\n \"region\": \"eu-west-2\",\n \"privateKey\": \"secret\"\n}\n";
         write("Vault.bootstrap-saved", pretty);
         assert_eq!(registered(place.path()), "mi-2 eu-west-2\n");
         write("Vault", r#"{"instanceID":"mi-1","region":"eu-west-1","privateKey":"secret"}"#);
