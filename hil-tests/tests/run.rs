@@ -57,6 +57,21 @@ impl Place {
         self
     }
 
+    /// The same with a card that `mux` switches.
+    fn with_card(&self) -> &Self {
+        let board = fs::read_to_string(self.with_board().path("board.toml")).unwrap();
+        let mux = self.path("mux");
+        let media = format!(
+            "[media]\nto_controller = [{mux:?}, \"controller\"]\nto_board = [{mux:?}, \"board\"]\n\
+             device = \"card\"\nimage = \"image\"\n"
+        );
+        fs::write(self.path("board.toml"), board + &media).unwrap();
+        for file in ["card", "image"] {
+            fs::write(self.path(file), "").unwrap();
+        }
+        self
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut hil = Command::new(self.path("hil"));
         hil.arg("run").args(arguments).arg("--results").arg(self.path("results"));
@@ -210,6 +225,28 @@ fn a_tool_that_the_run_has_begun_does_not_end_by_the_terminals_interruption() {
     lines.for_each(drop);
     assert_eq!(end(hil).code(), Some(130));
     assert!(place.path("made").exists() && place.is_interrupted());
+}
+
+#[test]
+fn a_card_is_given_back_to_the_board_also_if_the_interruption_comes_in_the_middle_of_a_switch() {
+    for slow in ["controller", "board"] {
+        let mux = format!(
+            "if [ $1 = {slow} ]; then echo >switching; until [ -e go ]; do sleep 0.1; done; fi; echo $1 >>switched"
+        );
+        let place = Place::new("exit 0").script("off", "exit 0").script("mux", &mux);
+        let mut arguments = BOARD;
+        arguments[5] = "fresh-host";
+        let mut hil = place.with_card().run(&arguments);
+        let mut lines = BufReader::new(hil.stderr.take().unwrap()).lines().map(Result::unwrap);
+        wait_until(|| place.path("switching").exists(), Some(&mut hil));
+        ctrl_c(&hil);
+        assert!(lines.any(|line| line.contains("interrupted")));
+        fs::write(place.path("go"), "").unwrap();
+        lines.for_each(drop);
+        assert_eq!(end(hil).code(), Some(130));
+        assert_eq!(fs::read_to_string(place.path("switched")).unwrap(), "controller\nboard\n");
+        assert!(place.is_interrupted());
+    }
 }
 
 /// A pipe that takes no more, as that of a pager which shows its first page.
