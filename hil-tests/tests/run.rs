@@ -60,10 +60,10 @@ impl Place {
     /// The same with a card that `mux` switches.
     fn with_card(&self) -> &Self {
         let board = fs::read_to_string(self.with_board().path("board.toml")).unwrap();
-        let mux = self.path("mux");
         let media = format!(
-            "[media]\nto_controller = [{mux:?}, \"controller\"]\nto_board = [{mux:?}, \"board\"]\n\
-             device = \"card\"\nimage = \"image\"\n"
+            "[media]\nto_controller = [\"{mux}\", \"controller\"]\nto_board = [\"{mux}\", \"board\"]\n\
+             device = \"card\"\nimage = \"image\"\n",
+            mux = self.path("mux").display()
         );
         fs::write(self.path("board.toml"), board + &media).unwrap();
         for file in ["card", "image"] {

@@ -80,7 +80,7 @@ impl Run {
         // All of it is a task of its own: it may be in the middle of something that blocks when somebody wants to end, be it
         // only that nobody reads what it says.
         let running = tokio::spawn(async move {
-            let ended = self.to_its_end(narration, stop.clone()).await;
+            let ended = self.through(narration, stop.clone()).await;
             let code = ended.unwrap_or_else(|error| super::failure(&error));
             if *stop.borrow() {
                 // It speaks in a thread of its own.
@@ -94,7 +94,7 @@ impl Run {
         }
     }
 
-    async fn to_its_end(self, narration: Narration, stop: watch::Receiver<bool>) -> Result<ExitCode> {
+    async fn through(self, narration: Narration, stop: watch::Receiver<bool>) -> Result<ExitCode> {
         let boards: Vec<BoardFile> =
             self.board.iter().map(|path| BoardFile::read(path)).collect::<Result<_>>()?;
         let seed = self.seed.unwrap_or_else(new_seed);
