@@ -5,8 +5,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    io::{self, BufRead as _, BufReader, PipeReader, Read as _},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Far longer than any of this takes.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -56,12 +57,43 @@ impl Place {
         self
     }
 
-    fn run(&self, arguments: &[&str]) -> Child {
+    /// The same with a card that `mux` switches.
+    fn with_card(&self) -> &Self {
+        let board = fs::read_to_string(self.with_board().path("board.toml")).unwrap();
+        let media = format!(
+            "[media]\nto_controller = [\"{mux}\", \"controller\"]\nto_board = [\"{mux}\", \"board\"]\n\
+             device = \"card\"\nimage = \"image\"\n",
+            mux = self.path("mux").display()
+        );
+        fs::write(self.path("board.toml"), board + &media).unwrap();
+        for file in ["card", "image"] {
+            fs::write(self.path(file), "").unwrap();
+        }
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut hil = Command::new(self.path("hil"));
         hil.arg("run").args(arguments).arg("--results").arg(self.path("results"));
-        hil.current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        hil.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        hil.current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache")).stdin(Stdio::null());
+        hil
     }
+
+    /// In a process group of its own, as a shell starts it.
+    fn run(&self, arguments: &[&str]) -> Child {
+        let mut hil = self.command(arguments);
+        hil.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn is_interrupted(&self) -> bool {
+        let report = fs::read_to_string(self.path("results/report.json"));
+        report.is_ok_and(|report| report.contains("\"interrupted\": true"))
+    }
+}
+
+/// Ctrl-C as a terminal gives it.
+fn ctrl_c(child: &Child) {
+    kill_process_group(pid(child), Signal::INT).unwrap();
 }
 
 /// Its exit, or a panic once it takes too long.
@@ -178,4 +210,95 @@ fn a_scenario_that_is_skipped_leaves_the_machine_to_the_next_as_it_is() {
     assert_eq!(end(place.with_board().run(&arguments)).code(), Some(1));
     let cuts = fs::read_to_string(place.path("cuts")).unwrap().lines().count();
     assert_eq!(cuts, 2, "at the beginning and at the end");
+}
+
+#[test]
+fn a_tool_that_the_run_has_begun_does_not_end_by_the_terminals_interruption() {
+    let place = Place::new("cd \"${0%/*}\"; echo >begun; until [ -e go ]; do sleep 0.1; done; echo >made")
+        .script("off", "exit 0");
+    let mut hil = place.with_board().run(&BOARD);
+    let mut lines = BufReader::new(hil.stderr.take().unwrap()).lines().map(Result::unwrap);
+    wait_until(|| place.path("begun").exists(), Some(&mut hil));
+    ctrl_c(&hil);
+    assert!(lines.any(|line| line.contains("interrupted")));
+    fs::write(place.path("go"), "").unwrap();
+    lines.for_each(drop);
+    assert_eq!(end(hil).code(), Some(130));
+    assert!(place.path("made").exists() && place.is_interrupted());
+}
+
+#[test]
+fn a_card_is_given_back_to_the_board_also_if_the_interruption_comes_in_the_middle_of_a_switch() {
+    for slow in ["controller", "board"] {
+        let mux = format!(
+            "if [ $1 = {slow} ]; then echo >switching; until [ -e go ]; do sleep 0.1; done; fi; echo $1 >>switched"
+        );
+        let place = Place::new("exit 0").script("off", "exit 0").script("mux", &mux);
+        let mut arguments = BOARD;
+        arguments[5] = "fresh-host";
+        let mut hil = place.with_card().run(&arguments);
+        let mut lines = BufReader::new(hil.stderr.take().unwrap()).lines().map(Result::unwrap);
+        wait_until(|| place.path("switching").exists(), Some(&mut hil));
+        ctrl_c(&hil);
+        assert!(lines.any(|line| line.contains("interrupted")));
+        fs::write(place.path("go"), "").unwrap();
+        lines.for_each(drop);
+        assert_eq!(end(hil).code(), Some(130));
+        assert_eq!(fs::read_to_string(place.path("switched")).unwrap(), "controller\nboard\n");
+        assert!(place.is_interrupted());
+    }
+}
+
+/// A pipe that takes no more, as that of a pager which shows its first page.
+fn full_pipe() -> (PipeReader, Stdio) {
+    let (reader, mut writer) = io::pipe().unwrap();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // It is writable as long as a page fits.
+    while poll(&mut [PollFd::new(&writer, PollFlags::OUT)], Some(&now)).unwrap() > 0 {
+        io::Write::write_all(&mut writer, &[b'x'; 4096]).unwrap();
+    }
+    (reader, writer.into())
+}
+
+/// Whether a process handles SIGINT, which is the second of the signals.
+fn handles_interruptions(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+}
+
+/// Ctrl-C until it has ended: two that come at once are one.
+fn interrupt_until_it_ends(mut hil: Child) -> ExitStatus {
+    let begin = Instant::now();
+    while hil.try_wait().unwrap().is_none() {
+        if begin.elapsed() > LIMIT {
+            hil.kill().unwrap();
+            panic!("it did not end within {LIMIT:?}");
+        }
+        kill_process(pid(&hil), Signal::INT).unwrap();
+        #[allow(clippy::disallowed_methods, reason = "a thread of a test that has nothing else to do")]
+        thread::sleep(Duration::from_millis(10));
+    }
+    hil.wait().unwrap()
+}
+
+#[test]
+fn interruptions_end_a_run_of_which_nobody_reads_what_it_says() {
+    let place = Place::new("exit 0").script("off", "exit 0");
+    let (_reader, full) = full_pipe();
+    let hil = place.with_board().command(&BOARD).stdout(Stdio::null()).stderr(full).spawn().unwrap();
+    wait_until(|| handles_interruptions(&hil), None);
+    assert_eq!(interrupt_until_it_ends(hil).code(), Some(130));
+}
+
+#[test]
+fn interruptions_end_a_run_of_which_nobody_reads_the_result() {
+    let place = Place::new("exit 0").script("off", "exit 0");
+    let mut arguments = BOARD;
+    arguments[5] = "fresh-host";
+    let (_reader, full) = full_pipe();
+    let hil = place.with_board().command(&arguments).stdout(full).stderr(Stdio::null()).spawn().unwrap();
+    // It is written before the result is printed.
+    wait_until(|| place.path("results/report.json").exists(), None);
+    assert_eq!(interrupt_until_it_ends(hil).code(), Some(130));
 }

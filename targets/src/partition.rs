@@ -26,11 +26,18 @@ pub fn domain(region: &str) -> &'static str {
     OTHERS.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(&COMMON).domain
 }
 
-/// Whether a host name, in lower case, is one of AWS's own services, VPC endpoints and FIPS among them.
+/// Whether a host name, in lower case, is one that AWS has for SSM, VPC endpoints and FIPS among them. Below the same domains
+/// lie names of what its customers run: of instances, of load balancers.
 #[must_use]
-pub fn is_of_aws(host: &str) -> bool {
-    let below = |domain: &str| host.strip_suffix(domain).is_some_and(|name| name.ends_with('.'));
-    OTHERS.iter().chain([&COMMON]).any(|partition| below(partition.domain) || below(partition.dual_stack))
+pub fn is_ssm_of_aws(host: &str) -> bool {
+    let below = |domain: &str| host.strip_suffix(domain).and_then(|name| name.strip_suffix('.'));
+    let is_ssm = |label: &str| label == "ssm" || label.starts_with("ssm-") && label.ends_with("-fips");
+    OTHERS
+        .iter()
+        .chain([&COMMON])
+        .flat_map(|partition| [partition.domain, partition.dual_stack])
+        .filter_map(below)
+        .any(|name| name.split('.').any(is_ssm))
 }
 
 #[cfg(test)]
@@ -52,10 +59,24 @@ mod tests {
         ] {
             assert_eq!(super::domain(region), domain);
             for domain in [domain, dual_stack] {
-                assert!(is_of_aws(&format!("ssm.{region}.{domain}")), "{domain}");
-                assert!(!is_of_aws(&format!("ssm.my{domain}")), "{domain}");
+                assert!(is_ssm_of_aws(&format!("ssm.{region}.{domain}")), "{domain}");
+                assert!(!is_ssm_of_aws(&format!("ssm.my{domain}")), "{domain}");
             }
         }
-        assert!(!is_of_aws("ssm.example.org") && !is_of_aws("amazonaws.com.example.org"));
+        assert!(!is_ssm_of_aws("ssm.example.org") && !is_ssm_of_aws("amazonaws.com.example.org"));
+    }
+
+    #[test]
+    fn what_customers_run_below_the_same_domains_is_not_ssm() {
+        for (name, expected) in [
+            ("vpce-0a1b2c3d-abcdefgh.ssm.eu-west-1.vpce.amazonaws.com", true),
+            ("vpce-0a1b2c3d-abcdefgh.ssm-fips.us-gov-west-1.vpce.amazonaws.com", true),
+            ("ssm-fips.us-east-1.amazonaws.com", true),
+            ("ec2-192-0-2-1.eu-west-1.compute.amazonaws.com", false),
+            ("ssm-lab-1234567890.eu-west-1.elb.amazonaws.com", false),
+            ("ec2-192-0-2-1.cn-north-1.compute.amazonaws.com.cn", false),
+        ] {
+            assert_eq!(is_ssm_of_aws(name), expected, "{name}");
+        }
     }
 }

@@ -91,7 +91,7 @@ fn endpoints(endpoint: Option<&str>) -> [(&'static str, Option<String>); 3] {
     let address = endpoint.split_once("://").map_or(endpoint, |(_, address)| address);
     let host = address.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
     // The messages have names of their own at AWS, which the agent knows; what has SSM's does not answer for them.
-    let elsewhere = !targets::partition::is_of_aws(&host);
+    let elsewhere = !targets::partition::is_ssm_of_aws(&host);
     [
         ("Ssm", Some(endpoint.to_owned())),
         ("Mds", elsewhere.then(|| endpoint.to_owned())),
@@ -175,10 +175,9 @@ mod tests {
             assert_eq!(config["Ssm"], json!({"Endpoint": name}));
             assert_eq!((config.get("Mds"), config.get("Mgs")), (None, None), "{config}");
         }
-        assert_eq!(
-            merged("{}", Some("https://amazonaws.com.example"))["Mds"]["Endpoint"],
-            "https://amazonaws.com.example"
-        );
+        for other in ["https://amazonaws.com.example", "https://ec2-192-0-2-1.compute-1.amazonaws.com:8443"] {
+            assert_eq!(merged("{}", Some(other))["Mds"]["Endpoint"], other);
+        }
     }
 
     #[test]

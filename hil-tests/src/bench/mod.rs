@@ -6,6 +6,7 @@ mod controller;
 mod invariants;
 mod prepare;
 mod record;
+mod registration;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -61,12 +61,15 @@ impl Cli {
             Command::Fleet(fleet) => Box::pin(fleet.run()).await,
             Command::Guard { dir } => runner::watch(io::stdin(), dir).await.map(|()| ExitCode::SUCCESS),
         };
-        result.unwrap_or_else(|error| {
-            // A closed stderr changes nothing about the failure.
-            let _ = io::stderr().write_all(causes(&error).as_bytes());
-            ExitCode::FAILURE
-        })
+        result.unwrap_or_else(|error| failure(&error))
     }
+}
+
+/// Says a failure on stderr.
+fn failure(error: &anyhow::Error) -> ExitCode {
+    // A closed stderr changes nothing about the failure.
+    let _ = io::stderr().write_all(causes(error).as_bytes());
+    ExitCode::FAILURE
 }
 
 /// A failure, one cause a line, without what a terminal would obey: programs and machines are quoted in it.

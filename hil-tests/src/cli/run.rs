@@ -75,12 +75,30 @@ impl Places {
 
 impl Run {
     pub(super) async fn run(self) -> Result<ExitCode> {
+        let narration = Narration::stderr();
+        let Interruption { stop, told, at_once } = interruption(narration.clone()).await?;
+        // All of it is a task of its own: it may be in the middle of something that blocks when somebody wants to end, be it
+        // only that nobody reads what it says.
+        let running = tokio::spawn(async move {
+            let ended = self.through(narration, stop.clone()).await;
+            let code = ended.unwrap_or_else(|error| super::failure(&error));
+            if *stop.borrow() {
+                // It speaks in a thread of its own.
+                let _ = told.await;
+            }
+            code
+        });
+        tokio::select! {
+            code = running => code.context("the run panicked"),
+            _ = at_once => Ok(ExitCode::from(130)),
+        }
+    }
+
+    async fn through(self, narration: Narration, stop: watch::Receiver<bool>) -> Result<ExitCode> {
         let boards: Vec<BoardFile> =
             self.board.iter().map(|path| BoardFile::read(path)).collect::<Result<_>>()?;
         let seed = self.seed.unwrap_or_else(new_seed);
         let results = std::path::absolute(&self.results).context("can't resolve the directory of results")?;
-        let narration = Narration::stderr();
-        let (stop, at_once) = interruption(narration.clone()).await?;
         narration.say(&format!("the seed is {seed}"));
         let options = Options {
             programs: self.places.programs()?,
@@ -97,17 +115,11 @@ impl Run {
             results: results.clone(),
             narration: narration.clone(),
         };
-        let told = narration.clone();
         let tell = move |news: News<'_>| match news {
-            News::Began(machine, scenario) => told.say(&format!("  ...   {machine} {scenario}")),
-            News::Ended(cell) => told.say(&report::terminal::line(cell)),
+            News::Began(machine, scenario) => narration.say(&format!("  ...   {machine} {scenario}")),
+            News::Ended(cell) => narration.say(&report::terminal::line(cell)),
         };
-        // A task of its own: it may be in the middle of something that blocks when somebody wants to end.
-        let running = tokio::spawn(runner::run(options, stop, tell));
-        let Ran { report, tidied } = tokio::select! {
-            ran = running => ran.context("the run panicked")??,
-            _ = at_once => return Ok(ExitCode::from(130)),
-        };
+        let Ran { report, tidied } = runner::run(options, stop, tell).await?;
         let written = report::write(&report, &results);
         super::print(&report::terminal::summary(&report, &results))?;
         written.and(tidied)?;
@@ -124,11 +136,22 @@ fn exit_code(report: &report::Report) -> ExitCode {
     if report.count(Outcome::Failed) > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The first turns true at the first Ctrl-C or SIGTERM; at the next one the second speaks. From its return on no signal is lost.
-/// It listens in a thread of its own: whatever the threads of the run wait for, it hears.
-async fn interruption(narration: Narration) -> Result<(watch::Receiver<bool>, oneshot::Receiver<()>)> {
-    let ((stop, stopped), (at_once, ended)) = (watch::channel(false), oneshot::channel());
-    let (ready, listens) = oneshot::channel();
+/// What is heard of Ctrl-C and SIGTERM.
+struct Interruption {
+    /// Turns true at the first.
+    stop: watch::Receiver<bool>,
+    /// Comes when that was said.
+    told: oneshot::Receiver<()>,
+    /// Comes at the second.
+    at_once: oneshot::Receiver<()>,
+}
+
+/// Listens for signals; from its return on none is lost. It does so in a thread of its own: whatever the threads of the run wait
+/// for, it hears.
+async fn interruption(narration: Narration) -> Result<Interruption> {
+    let (stop, stopped) = watch::channel(false);
+    let ((say, told), (end, at_once), (ready, listens)) =
+        (oneshot::channel(), oneshot::channel(), oneshot::channel());
     let listen = async move {
         let signals =
             signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
@@ -144,18 +167,22 @@ async fn interruption(narration: Narration) -> Result<(watch::Receiver<bool>, on
             }
         };
         heard().await;
-        narration.say("interrupted: what runs is ended, and the report is written; once more ends at once, without a report");
         stop.send_replace(true);
+        // Where nobody reads what is said, the next one is heard all the same.
+        std::thread::spawn(move || {
+            narration.say("interrupted: what runs is ended, and the report is written; once more ends at once, without a report");
+            let _ = say.send(());
+        });
         heard().await;
         // Nobody listens any more if the run has just ended.
-        let _ = at_once.send(());
+        let _ = end.send(());
         // Dropped, it would say that nobody can interrupt any more; that is true, but the readers wait on it.
         std::future::pending::<()>().await;
     };
     let runtime = Builder::new_current_thread().enable_io().build().context("can't listen for signals")?;
     std::thread::spawn(move || runtime.block_on(listen));
     listens.await?.context("can't listen for signals")?;
-    Ok((stopped, ended))
+    Ok(Interruption { stop: stopped, told, at_once })
 }
 
 fn processors() -> usize {

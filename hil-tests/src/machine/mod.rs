@@ -99,9 +99,6 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// Switches it on; nothing happens if it is on. Returns long before it is up.
     async fn power_on(&self) -> Result<(), MachineError>;
 
-    /// Asks it to shut down and waits for it.
-    async fn power_off(&self, limit: Duration) -> Result<(), MachineError>;
-
     /// Pulls the plug: what it has not written is lost.
     async fn power_cut(&self) -> Result<(), MachineError>;
 

@@ -72,7 +72,7 @@ pub async fn run(
     std::fs::create_dir_all(&results).with_context(|| format!("can't create {}", results.display()))?;
     let workshop = Workshop::open(&programs).await?;
     let stock = Stock {
-        packages: packages::in_directory(&workshop.directory().join("packages"), &programs)?,
+        packages: packages::undisturbed(&workshop.directory().join("packages"), &programs)?,
         programs,
         workshop: workshop.directory().to_owned(),
         boards: selection.boards.clone(),

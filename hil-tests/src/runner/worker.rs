@@ -49,6 +49,14 @@ struct Ended {
     causes: Vec<String>,
 }
 
+impl Ended {
+    /// By an interruption, which has made something fail if there are causes: a terminal tells it an image's tools, too.
+    fn interrupted(mut causes: Vec<String>) -> Self {
+        causes.insert(0, "the run was interrupted".to_owned());
+        Self { outcome: Outcome::Skipped, causes }
+    }
+}
+
 impl Worker {
     pub(super) fn new(number: usize, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
         Self { number, shared, stop, bench: None }
@@ -99,12 +107,9 @@ impl Worker {
         let (ended, in_the_middle) = tokio::select! {
             ended = self.attempt(plan, self.shared.results.join(&logs), &mut timeline) => {
                 let failed = ended.outcome == Outcome::Failed;
-                (ended, failed)
+                (if failed && *self.stop.borrow() { Ended::interrupted(ended.causes) } else { ended }, failed)
             }
-            () = stopped(&mut stop) => {
-                let causes = vec!["the run was interrupted".to_owned()];
-                (Ended { outcome: Outcome::Skipped, causes }, true)
-            }
+            () = stopped(&mut stop) => (Ended::interrupted(Vec::new()), true),
         };
         let mut console = String::new();
         // One that was skipped for want of an ability has not touched it.
@@ -245,6 +250,13 @@ fn milliseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_by_an_interruption_is_no_failure_and_its_causes_are_kept() {
+        let ended = Ended::interrupted(vec!["mmdebstrap failed".to_owned()]);
+        assert_eq!(ended.outcome, Outcome::Skipped);
+        assert_eq!(ended.causes, ["the run was interrupted", "mmdebstrap failed"]);
+    }
 
     #[test]
     fn the_command_that_runs_it_again_can_be_typed_whatever_names_are_in_it() {

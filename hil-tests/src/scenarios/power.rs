@@ -41,6 +41,8 @@ pub(super) async fn at_random(bench: &mut Bench) -> Result<()> {
         whole
     } else {
         let whole = bench.measure_undisturbed().await?;
+        // Its activation goes with the endpoint's state, and nobody could look for the code afterwards.
+        bench.check_invariants(Ending::Enrolled).await.context("after the run that is measured")?;
         bench.start_over().await?;
         whole
     };

@@ -41,7 +41,7 @@ impl Cache {
     /// none of those that stay. Of several images of one recipe, made with other input files, the newest stays.
     pub fn sweep(&self, keep: &Keep) -> Result<Swept, CacheError> {
         let mut swept = Swept::default();
-        let mut staying: Vec<Stored> = Vec::new();
+        let (mut staying, mut resisting) = (Vec::<Stored>::new(), Vec::new());
         for stored in self.stored() {
             let named =
                 keep.recipes.iter().any(|(name, hash)| *name == stored.name && *hash == stored.recipe_hash);
@@ -49,12 +49,13 @@ impl Cache {
             let newest = !staying
                 .iter()
                 .any(|other| (&other.name, &other.recipe_hash) == (&stored.name, &stored.recipe_hash));
-            if named && newest || !self.delete_image(&stored, &mut swept) {
+            if named && newest || !self.delete_image(&stored, &mut swept, &mut resisting) {
                 staying.push(stored);
             }
         }
         let Some(_lock) = self.try_lock()? else {
             swept.building = true;
+            swept.stuck.append(&mut resisting);
             return Ok(swept);
         };
         for path in entries(&self.directory.join("images")) {
@@ -88,20 +89,30 @@ impl Cache {
         Ok(swept)
     }
 
-    /// False if it stays, because a machine uses it or it cannot be deleted.
-    fn delete_image(&self, stored: &Stored, swept: &mut Swept) -> bool {
+    /// False if it stays, because a machine uses it or it cannot be deleted. What is `resisting` is one of the leavings of
+    /// builds now, which are tried again unless another process builds.
+    fn delete_image(&self, stored: &Stored, swept: &mut Swept, resisting: &mut Vec<CacheError>) -> bool {
+        let directory = stored.image.directory();
+        let deleted = (directory.to_owned(), stored.bytes);
         match self.move_away(stored) {
-            Ok(Some(away)) => {
-                // What resists here is a leaving now.
-                if remove::tree(&away).is_ok() {
-                    swept.deleted.push((stored.image.directory().to_owned(), stored.bytes));
+            Ok(Some(away)) => match gone(remove::tree(&away)) {
+                Ok(()) => swept.deleted.push(deleted),
+                Err(source) => {
+                    resisting.push(CacheError::Io { action: "can't delete", path: away, source });
                 }
-                return true;
+            },
+            Ok(None) => {
+                swept.held.push(deleted.0);
+                return false;
             }
-            Ok(None) => swept.held.push(stored.image.directory().to_owned()),
-            Err(error) => swept.stuck.push(error),
+            // Another sweep was quicker.
+            Err(_) if !directory.exists() => swept.deleted.push(deleted),
+            Err(error) => {
+                swept.stuck.push(error);
+                return false;
+            }
         }
-        false
+        true
     }
 
     /// Renames an image's directory, so that no half of an image is ever found; `None` if a machine uses it.
@@ -169,9 +180,17 @@ fn name_of(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
+/// What another sweep has deleted meanwhile is gone.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 fn delete(path: &Path, swept: &mut Swept) {
     let bytes = bytes_of(path);
-    match if path.is_dir() { remove::tree(path) } else { fs::remove_file(path) } {
+    match gone(if path.is_dir() { remove::tree(path) } else { fs::remove_file(path) }) {
         Ok(()) => swept.deleted.push((path.to_owned(), bytes)),
         Err(source) => {
             swept.stuck.push(CacheError::Io { action: "can't delete", path: path.to_owned(), source });
@@ -182,7 +201,7 @@ fn delete(path: &Path, swept: &mut Swept) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
     use std::process::{Command, Stdio};
 
     const HASH: &str = "0123456789abcdef";
@@ -346,5 +365,47 @@ mod tests {
         drop(lock);
         let swept = cache.sweep(&Keep::default()).unwrap();
         assert!(!swept.building && !work.path().exists());
+    }
+
+    #[test]
+    fn an_image_that_resists_is_told_once_whether_or_not_another_process_builds() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "old");
+        let away = place.with_file_name(format!(".deleted-debian-{HASH}"));
+        let chattr = |mode: &str, path: &Path| Command::new("chattr").arg(mode).arg(path).status();
+        if !chattr("+i", &place.join("manifest")).is_ok_and(|status| status.success()) {
+            // Past the test's own capture: that it has shown nothing must be seen.
+            let _ = writeln!(io::stderr(), "skipped: no file can be made to resist here");
+            return;
+        }
+        let lock = cache.lock(|| ()).unwrap();
+        let meanwhile = cache.sweep(&keep("new"));
+        drop(lock);
+        let afterwards = cache.sweep(&keep("new"));
+        chattr("-i", &away.join("manifest")).unwrap();
+        for (swept, building) in [(meanwhile.unwrap(), true), (afterwards.unwrap(), false)] {
+            assert_eq!(
+                (swept.building, swept.stuck.len(), swept.deleted.len()),
+                (building, 1, 0),
+                "{swept:?}"
+            );
+            assert!(swept.stuck[0].to_string().contains(".deleted-debian-"), "{swept:?}");
+        }
+        assert_eq!(cache.sweep(&keep("new")).unwrap().deleted.len(), 1);
+    }
+
+    #[test]
+    fn what_another_sweep_was_quicker_to_delete_is_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned());
+        let place = image(&cache, "debian", "old");
+        let stored = cache.stored().remove(0);
+        fs::remove_dir_all(&place).unwrap();
+        let (mut swept, mut resisting) = (Swept::default(), Vec::new());
+        assert!(cache.delete_image(&stored, &mut swept, &mut resisting));
+        delete(&directory.path().join("downloads/1f"), &mut swept);
+        assert!(swept.stuck.is_empty() && resisting.is_empty(), "{swept:?}");
+        assert_eq!(swept.deleted.len(), 2);
     }
 }

@@ -14,6 +14,11 @@ type Use = (String, String);
 /// Opens a device for writing, claimed: the kernel grants that to nobody who mounts it, in whatever namespace, builds on it or
 /// claims a part of it, neither now nor while it is open. A regular file may always be written.
 pub(super) fn open(device: &Path) -> io::Result<fs::File> {
+    let kind = fs::metadata(device)?.file_type();
+    // The flash of a router is a device of characters.
+    if !kind.is_block_device() && !kind.is_file() {
+        return Err(io::Error::other("it is neither a disk nor a file; name the reader of the board's card"));
+    }
     let disk = disk(device)?;
     if let Some(disk) = &disk {
         refuse_used(disk)?;
@@ -49,12 +54,13 @@ fn refuse_fixed(disk: &Path) -> io::Result<()> {
     let is_part = disk.join("partition").is_file();
     let whole = disk.parent().filter(|_| is_part).unwrap_or(disk);
     let removable = fs::read_to_string(whole.join("removable")).is_ok_and(|text| text.trim() == "1");
-    // A stick may say that it is fixed, and a card in a slot of its own always does.
+    // A stick may say that it is fixed, and a card in a slot of its own always does, as does the soldered flash beside it.
     let plugged = whole.iter().any(|part| {
-        let number = ["usb", "mmc"].iter().find_map(|bus| part.to_str()?.strip_prefix(bus));
+        let number = part.to_str().and_then(|part| part.strip_prefix("usb"));
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
     });
-    if removable || plugged || whole.join("loop").is_dir() {
+    let card = fs::read_to_string(whole.join("device/type")).is_ok_and(|text| text.trim() == "SD");
+    if removable || plugged || card || whole.join("loop").is_dir() {
         return Ok(());
     }
     Err(io::Error::other(format!(
@@ -112,6 +118,7 @@ fn use_of(disk: &Path, uses: &[Use]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::process::Command;
 
     use super::super::copy_flushed;
@@ -154,15 +161,19 @@ mod tests {
     #[test]
     fn a_disk_that_can_not_be_pulled_out_is_refused_and_so_is_a_part_of_it() {
         let root = tempfile::tempdir().unwrap();
-        for (place, removable, expected) in [
-            ("pci0000:00/ata1/host0/block", "0", false),
-            ("pci0000:00/nvme0/mmc/usb", "0", false),
-            ("pci0000:00/ata2/host1/block", "1", true),
-            ("pci0000:00/usb1/1-1/host2/block", "0", true),
-            ("soc/mmc_host/mmc0/mmc0:0001/block", "0", true),
+        for (place, removable, kind, expected) in [
+            ("pci0000:00/ata1/host0/block", "0", "0", false),
+            ("pci0000:00/nvme0/mmc/usb", "0", "", false),
+            ("pci0000:00/ata2/host1/block", "1", "0", true),
+            ("pci0000:00/usb1/1-1/host2/block", "0", "0", true),
+            ("soc/mmc_host/mmc0/mmc0:0001/block", "0", "SD", true),
+            ("soc/mmc_host/mmc1/mmc1:0001/block", "0", "MMC", false),
         ] {
             let disk = disk_in(&root.path().join(place), "8");
-            fs::write(disk.join("removable"), format!("{removable}\n")).unwrap();
+            fs::create_dir(disk.join("device")).unwrap();
+            for (file, text) in [("removable", removable), ("device/type", kind)] {
+                fs::write(disk.join(file), format!("{text}\n")).unwrap();
+            }
             for part in [disk.join("sda1"), disk] {
                 let answer = refuse_fixed(&part);
                 assert_eq!(answer.is_ok(), expected, "{answer:?}");
@@ -194,7 +205,11 @@ mod tests {
     {
         let card = tempfile::NamedTempFile::new().unwrap();
         card.as_file().set_len(1 << 20).unwrap();
-        let Some(device) = Loop::of(card.path()) else { return };
+        let Some(device) = Loop::of(card.path()) else {
+            // Past the test's own capture: that it has shown nothing must be seen.
+            let _ = writeln!(io::stderr(), "skipped: no loop device is to be had here, so none was claimed");
+            return;
+        };
         let image = tempfile::NamedTempFile::new().unwrap();
         fs::write(image.path(), "image").unwrap();
         // What a mount in another namespace, a pool of ZFS or a second device of btrfs is to the kernel.
@@ -204,6 +219,12 @@ mod tests {
         drop(claim);
         copy_flushed(image.path(), &device.0).unwrap();
         assert!(fs::read(card.path()).unwrap().starts_with(b"image\0"));
+    }
+
+    #[test]
+    fn what_is_neither_a_disk_nor_a_file_is_refused() {
+        let error = open(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.starts_with("it is neither a disk nor a file"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod device;
 mod file;
 mod serial;
+mod switch;
 
 use std::fs;
 use std::io;
@@ -14,19 +15,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use super::{Ability, Machine, MachineError, console, timed_out};
+use super::{Ability, Machine, MachineError, console};
 use crate::ssh::Ssh;
 use crate::wait::Deadline;
 pub use file::{BoardFile, Media, Power, Reached, Serial};
 use serial::Console;
+use switch::Card;
 
 /// A real login takes a second; one over a bad cable some.
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
-/// A relay clicks at once; a multiplexer waits for the card to appear.
-const SWITCH_LIMIT: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_secs(1);
 const SERIAL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -36,6 +34,7 @@ pub struct Board {
     file: BoardFile,
     seen_as: String,
     on: AtomicBool,
+    card: Card,
     console: PathBuf,
     /// While it is on: an adapter may get its power from the board.
     reader: Mutex<Option<Console>>,
@@ -56,29 +55,11 @@ impl Board {
             seen_as: file.controller.to_string(),
             console: directory.join("console.log"),
             on: AtomicBool::new(false),
+            card: Card::default(),
             reader: Mutex::default(),
         };
-        board.command(&board.file.power.off).await?;
+        switch::run(&file.name, &file.power.off).await?;
         Ok(board)
-    }
-
-    async fn command(&self, words: &[String]) -> Result<(), MachineError> {
-        let failed = |message| MachineError::Tool {
-            name: self.file.name.clone(),
-            tool: words.first().cloned().unwrap_or_default(),
-            message,
-        };
-        let [program, arguments @ ..] = words else { return Ok(()) };
-        let switching = Command::new(program).args(arguments).kill_on_drop(true).output();
-        let ended = timeout(SWITCH_LIMIT, switching).await;
-        let output = ended
-            .map_err(|_| failed(format!("it did not end within {} s", SWITCH_LIMIT.as_secs())))?
-            .map_err(|error| failed(error.to_string()))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(failed(format!("{} ({})", said.trim(), output.status)))
     }
 
     /// An adapter that gets its power from the board takes a moment to appear.
@@ -103,7 +84,7 @@ impl Board {
 
     /// The card is written whole and flushed before it goes back, or the board boots half of it.
     async fn write_media(&self, media: &Media) -> Result<(), MachineError> {
-        self.command(&media.to_controller).await?;
+        self.card.switch(&self.file.name, &media.to_controller, true).await?;
         let copied = tokio::task::block_in_place(|| copy_flushed(&media.image, &media.device));
         let written = copied.map_err(|source| MachineError::File {
             name: self.file.name.clone(),
@@ -111,8 +92,12 @@ impl Board {
             path: media.device.clone(),
             source,
         });
-        let back = self.command(&media.to_board).await;
+        let back = self.give_back(media).await;
         written.and(back)
+    }
+
+    async fn give_back(&self, media: &Media) -> Result<(), MachineError> {
+        self.card.switch(&self.file.name, &media.to_board, false).await
     }
 }
 
@@ -188,7 +173,7 @@ impl Machine for Board {
     async fn power_on(&self) -> Result<(), MachineError> {
         if !self.is_on() {
             console::begin(&self.console);
-            self.command(&self.file.power.on).await?;
+            switch::run(&self.file.name, &self.file.power.on).await?;
             self.on.store(true, Ordering::Relaxed);
             let reader = match &self.file.serial {
                 Some(serial) => Some(self.listen(serial).await?),
@@ -199,30 +184,15 @@ impl Machine for Board {
         Ok(())
     }
 
-    async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
-        if !self.is_on() {
-            return Ok(());
-        }
-        // The connection ends with the board.
-        let _ = self.login("root").run(&["systemctl", "poweroff"]).await;
-        let deadline = Deadline::after(limit);
-        while !self.console_tail().contains("Power down") {
-            let silent = self.file.serial.is_none() && !super::answers(self).await;
-            if silent {
-                break;
-            }
-            if !deadline.pause(LOOK).await {
-                return Err(timed_out(self, "shutdown", limit));
-            }
-        }
-        self.power_cut().await
-    }
-
     async fn power_cut(&self) -> Result<(), MachineError> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.command(&self.file.power.off).await?;
+        switch::run(&self.file.name, &self.file.power.off).await?;
         self.on.store(false, Ordering::Relaxed);
-        Ok(())
+        match &self.file.media {
+            // Whoever wanted to write it was interrupted.
+            Some(media) if self.card.is_here().await => self.give_back(media).await,
+            _ => Ok(()),
+        }
     }
 
     async fn reinstall(&self) -> Result<(), MachineError> {

@@ -270,11 +270,6 @@ impl Machine for Qemu {
         self.boot()
     }
 
-    async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
-        self.hang_up().await;
-        self.shut_down(limit).await
-    }
-
     async fn power_cut(&self) -> Result<(), MachineError> {
         self.hang_up().await;
         self.quit().await

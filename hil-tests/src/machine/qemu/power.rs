@@ -53,7 +53,9 @@ impl Qemu {
         Ok(verdict_file().map_or(Accelerator::Tcg, |memory| Accelerator::choose(board, &image, &memory)))
     }
 
-    pub(super) async fn shut_down(&self, limit: Duration) -> Result<(), MachineError> {
+    /// Asks it to shut down and waits for it.
+    pub(crate) async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
+        self.hang_up().await;
         let Some(process) = self.process().filter(Known::is_alive) else { return Ok(()) };
         self.monitor("system_powerdown", |monitor| monitor.execute(&qmp::system_powerdown {}))?;
         if process.gone_within(limit).await { Ok(()) } else { Err(timed_out(self, "shutdown", limit)) }

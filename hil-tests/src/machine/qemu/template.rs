@@ -155,7 +155,7 @@ async fn make(work: &Path, recipe: &Recipe, image: &Image) -> Result<Qemu, Machi
 async fn boot_and_save(machine: &Qemu) -> Result<(), MachineError> {
     wait_for_ssh(machine, BOOT_LIMIT).await?;
     wait_until_booted(machine, BOOT_LIMIT).await?;
-    machine.shut_down(SHUTDOWN_LIMIT).await?;
+    machine.power_off(SHUTDOWN_LIMIT).await?;
     machine.boot()?;
     wait_for_ssh(machine, BOOT_LIMIT).await?;
     wait_until_booted(machine, BOOT_LIMIT).await?;
