@@ -272,7 +272,7 @@ fn wanted_tags(host: &HostSpec, standing: &Standing) -> Option<Tag> {
 
 /// Every tag that a host's managed node shall have.
 pub fn node_tags(host: &HostSpec) -> Tags {
-    let mut tags = host.tags.clone();
+    let mut tags = Tags::clone(&host.tags);
     tags.insert("Name".to_owned(), host.environment.instance_name.render(host));
     tags.insert(ENVIRONMENT_TAG.to_owned(), host.environment.name.to_string());
     tags

@@ -58,8 +58,14 @@ pub(super) fn build(roster: &Roster<'_>, sources: &Sources<'_>, findings: &mut F
         }
         let position = built.hosts.len() + 1;
         let local = (place == Place::Local).then_some(sources.operator);
-        let host = host(draft, position, local, enrol, &mut layers, sources.environments, findings);
+        let mut host = host(draft, position, local, enrol, &mut layers, sources.environments, findings);
         let those = if enrol { &mut built.hosts } else { &mut built.gates };
+        // Neighbours mostly have the same, and there are thousands.
+        if let (Some(host), Some(previous)) = (&mut host, those.last())
+            && host.tags == previous.tags
+        {
+            host.tags = Arc::clone(&previous.tags);
+        }
         those.extend(host.map(Arc::new));
         for conflict in layers.conflicts {
             if conflicts.insert((conflict.key.to_owned(), conflict.groups, conflict.span)) {
@@ -130,7 +136,7 @@ fn host<'s>(
         proxy,
         environment,
         groups: layers.groups.iter().map(|group| GroupName(group.name.to_owned())).collect(),
-        tags: layers.tags(of_environment),
+        tags: Arc::new(layers.tags(of_environment)),
         host_key: host_key.map(|policy| policy.value.clone()),
         known_hosts: known_hosts.map(|paths| paths.value.clone()),
         limits,

@@ -130,7 +130,7 @@ pub struct HostSpec {
     /// The groups it is in.
     pub groups: Vec<GroupName>,
     /// Tags of the managed node: defaults, environment, groups and host, the later ones winning.
-    pub tags: Tags,
+    pub tags: Arc<Tags>,
     /// What counts as the right host key, if the inventory says it.
     pub host_key: Option<HostKeyPolicy>,
     /// `known_hosts` files to read, in order, if the inventory names them; an `accept-new` key is appended to the first.
@@ -339,7 +339,7 @@ impl HostSpec {
             proxy: None,
             environment: Arc::new(environment),
             groups: Vec::new(),
-            tags: Tags::new(),
+            tags: Arc::default(),
             host_key: None,
             known_hosts: None,
             limits: Limits {

@@ -206,7 +206,7 @@ fn host_json(host: &HostSpec) -> Value {
         "environment": host.environment.name,
         "groups": host.groups,
         "instance_name": host.environment.instance_name.render(host),
-        "tags": host.tags,
+        "tags": *host.tags,
         "host_key": ssh.and_then(|host| host.host_key.as_ref()).map(host_key_text),
         "known_hosts": ssh.and_then(|host| host.known_hosts.as_deref()).map(all_shown),
         "limits": {

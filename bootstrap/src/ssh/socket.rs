@@ -36,7 +36,7 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// As much of the server's first words as tells what it is.
 const FIRST_WORDS: usize = 128;
 /// Bytes: what a host says at once, mostly; for each connection.
-const READ_AHEAD: usize = 1024;
+const READ_AHEAD: usize = 512;
 
 /// Two ways, by TCP or through a jump host.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}

@@ -66,7 +66,7 @@ async fn what_another_run_sends_meanwhile_is_no_gap_of_this_one() {
 async fn the_node_gets_its_name_its_environment_and_the_inventorys_tags() {
     let mut world = World::new(["web-1"]);
     world.edit = |host| {
-        host.tags.insert("site".to_owned(), "berlin".to_owned());
+        Arc::make_mut(&mut host.tags).insert("site".to_owned(), "berlin".to_owned());
     };
     world.run().await;
     let node = world.machine("web-1").state().node.clone().unwrap();
