@@ -183,12 +183,22 @@ pub(super) struct Pulse {
     last: AtomicU64,
     /// Tells whoever waits that all that was to be sent is.
     sent: Notify,
+    /// The most that was to be sent at once, in bytes.
+    #[cfg(test)]
+    pub(super) most: std::sync::atomic::AtomicUsize,
     carrier: Option<Arc<Pulse>>,
 }
 
 impl Pulse {
     fn new(carrier: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { begin: Instant::now(), last: AtomicU64::new(0), sent: Notify::new(), carrier })
+        Arc::new(Self {
+            begin: Instant::now(),
+            last: AtomicU64::new(0),
+            sent: Notify::new(),
+            #[cfg(test)]
+            most: std::sync::atomic::AtomicUsize::new(0),
+            carrier,
+        })
     }
 
     /// Resolves when the connection has next sent all that it had to, counted from this call.
@@ -277,6 +287,8 @@ impl AsyncWrite for Severable {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check(context)?;
+        #[cfg(test)]
+        self.pulse.most.fetch_max(bytes.len(), Ordering::Relaxed);
         if !self.hello.is_empty() {
             let length = bytes.len().min(self.hello.len());
             let (again, rest) = self.hello.split_at(length);

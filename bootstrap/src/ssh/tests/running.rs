@@ -101,6 +101,21 @@ async fn a_payload_arrives_as_it_was_even_if_the_host_prints_before_it_reads() {
     host.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_never_waits_in_one_piece() {
+    static LONG: Script =
+        Script { name: "long", text: concat!("wc -l <<'last'\n", include_str!("../client.rs"), "last\n") };
+    let server = Sshd::start().await;
+    let mut host = connect(&spec(&server)).await.unwrap();
+    let command = Command::new(&LONG, vec![], Duration::from_mins(1)).as_login_user();
+    let output = host.run(&command, &mut |_| {}).await.unwrap();
+    assert_eq!(output.stdout.trim(), (LONG.text.lines().count() - 2).to_string());
+    let most = host.connection().pulse().most.load(std::sync::atomic::Ordering::Relaxed);
+    // Two pieces meet where something else was sent in between.
+    assert!(most <= 2 * 3200, "{most} bytes of {}", LONG.text.len());
+    host.close().await;
+}
+
 #[tokio::test]
 async fn a_command_may_end_before_it_has_read_its_payload_and_another_may_follow() {
     static EARLY: Script = Script { name: "early", text: "echo full >&2; exit 7\n" };
