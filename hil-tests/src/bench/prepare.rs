@@ -167,7 +167,10 @@ impl Bench {
     /// Switches everything off.
     pub async fn close(mut self) {
         self.release(None).await;
-        let _ = self.machine.power_cut().await;
+        if let Err(error) = self.machine.power_cut().await {
+            // A board may be running still, or its card be here.
+            self.stock.narration.say(&format!("{:#}", anyhow::Error::from(error)));
+        }
     }
 
     /// Everything as it was when a scenario that begins with a bare host began.
