@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails right there"
 )]
 
+mod here;
+mod reports;
 mod terminal;
 
 use std::{
@@ -294,113 +296,6 @@ fn the_ssh_configuration_that_is_named_is_followed_and_no_other() {
     assert!(stderr(&output).contains("absent does not exist"), "{output:?}");
 }
 
-/// An inventory whose only host is the machine that the tests run on.
-fn this_machine(home: &Home) {
-    home.write(
-        "hosts.toml",
-        "[environments.dev]\nregion = \"eu-central-1\"\nrole = \"LabRole\"\nendpoint = \"http://127.0.0.1:9\"\n\
-         package = { source = \"packages/\" }\n\
-         [[hosts]]\nname = \"here\"\nconnection = \"local\"\n",
-    );
-    fs::create_dir(home.path().join("packages")).unwrap();
-}
-
-#[test]
-fn the_facts_of_this_machine_are_those_that_uname_and_getconf_tell() {
-    let output = Home::new().run(&["facts", "--output", "json"]);
-    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(facts["schema"], 1);
-    let said = |program: &str, argument: &str| {
-        let output = Command::new(program).arg(argument).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    assert_eq!(facts["architecture"]["kernel"], said("uname", "-m"));
-    assert_eq!(facts["architecture"]["bits"].to_string(), said("getconf", "LONG_BIT"));
-    // Whatever this machine is, the exit code says the same as the facts, and a refusal has its reason.
-    let supported = facts["supported"].as_bool().unwrap();
-    assert_eq!(output.status.code(), Some(i32::from(!supported)));
-    assert_eq!(facts["why"].is_string(), !supported);
-    assert_eq!(facts["hint"].is_string(), !supported);
-}
-
-#[test]
-fn the_facts_as_text_end_with_what_the_exit_code_says() {
-    let output = Home::new().run(&["facts"]);
-    let text = stdout(&output);
-    assert!(text.contains("architecture  "), "{text}");
-    let good = text.contains("This machine can be a managed node.");
-    assert_eq!(output.status.code(), Some(i32::from(!good)), "{text}");
-}
-
-#[test]
-fn a_dry_run_on_this_machine_itself_needs_no_ssh() {
-    let home = Home::new();
-    this_machine(&home);
-    let output = home.run(&["--inventory", "hosts.toml", "--dry-run", "--output", "json"]);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let host = &report["hosts"][0];
-    // This machine is looked at and refused, or else it lacks the package: the directory is empty.
-    assert_eq!((&host["host"], &host["outcome"]), (&"here".into(), &"failed".into()), "{report:#}");
-    assert_eq!(host["execs"], 1, "{report:#}");
-    let step = host["step"].as_str().unwrap();
-    let facts = home.run(&["facts", "--output", "json"]);
-    let facts: Value = serde_json::from_slice(&facts.stdout).unwrap();
-    if facts["supported"] == true {
-        assert_eq!(step, "fetch", "{report:#}");
-    } else {
-        assert_eq!((step, &host["why"]), ("plan", &facts["why"]), "{report:#}");
-    }
-}
-
-#[test]
-fn a_run_leaves_its_report_the_logs_and_an_inventory_of_what_failed() {
-    let home = Home::new();
-    nobody_home(&home);
-    let output = home.run(&["--inventory", "hosts.toml", "--report", "out", "--quiet"]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let out = home.path().join("out");
-    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
-    let report: Value = serde_json::from_str(&read("report.json")).unwrap();
-    assert_eq!(report["hosts"][0]["timeline"][0]["step"], "connect", "{report:#}");
-    assert!(read("report.xml").contains("<testcase name=\"gone-1\" classname=\"dev\""));
-    assert!(read("report.html").contains("href=\"./logs/gone-1.log\""));
-    assert!(read("logs/gone-1.log").contains(" why      "), "{}", read("logs/gone-1.log"));
-    let said = stderr(&output);
-    assert!(said.contains("out/report.html") && said.contains("bootstrap --inventory /"), "{said}");
-
-    let failed = home.run(&["inventory", "show", "--inventory", "out/failed.toml", "--output", "json"]);
-    let failed: Value = serde_json::from_slice(&failed.stdout).unwrap();
-    let all = home.run(&["inventory", "show", "--inventory", "hosts.toml", "--output", "json"]);
-    let all: Value = serde_json::from_slice(&all.stdout).unwrap();
-    assert_eq!(failed["hosts"][0]["port"], all["hosts"][0]["port"], "{failed:#}");
-    let again = home.run(&["--inventory", "out/failed.toml", "--output", "json"]);
-    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!(again["hosts"][0]["outcome"], "unreachable", "{again:#}");
-}
-
-#[test]
-fn without_being_asked_a_run_leaves_its_report_among_its_state() {
-    let home = Home::new();
-    nobody_home(&home);
-    let output = home.run(&["--inventory", "hosts.toml", "--output", "json"]);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let reports = home.path().join(".local/state/bootstrap/reports");
-    let page = reports.join(report["run"].as_str().unwrap()).join("report.html");
-    assert!(
-        page.is_file() && stderr(&output).contains(&format!("report: {}\n", page.display())),
-        "{output:?}"
-    );
-}
-
-#[test]
-fn a_report_that_cannot_be_where_it_was_asked_for_stops_the_run_at_its_start() {
-    let home = Home::new();
-    nobody_home(&home);
-    let output = home.run(&["--inventory", "hosts.toml", "--report", "key/below"]);
-    assert_eq!(output.status.code(), Some(4), "{output:?}");
-    assert!(stderr(&output).contains("--report") && stdout(&output).is_empty(), "{output:?}");
-}
-
 #[test]
 fn activations_are_looked_for_in_every_environment_whatever_is_wrong_with_another() {
     let home = Home::new();
@@ -418,36 +313,4 @@ fn activations_are_looked_for_in_every_environment_whatever_is_wrong_with_anothe
     for told in ["dev: AWS cannot be used: ", "without-hosts: AWS cannot be used: "] {
         assert!(stderr(&output).contains(told), "no {told:?} in {output:?}");
     }
-}
-
-#[test]
-fn reports_are_merged_shown_and_described() {
-    let home = Home::new();
-    nobody_home(&home);
-    home.run(&["--inventory", "hosts.toml", "--report", "out"]);
-    let merged = home.run(&["report", "merge", "out/report.json", "--report", "all", "--output", "json"]);
-    assert_eq!(merged.status.code(), Some(1), "as the run: {merged:?}");
-    let report: Value = serde_json::from_slice(&merged.stdout).unwrap();
-    assert_eq!(report["merged"], serde_json::json!([report["run"]]));
-    for name in ["report.html", "report.xml", "report.json", "failed.toml", "logs/gone-1.log"] {
-        assert!(home.path().join("all").join(name).is_file(), "{name}");
-    }
-    let onto_itself = home.run(&["report", "merge", "out/report.json", "--report", "./out"]);
-    assert_eq!(onto_itself.status.code(), Some(2), "{onto_itself:?}");
-    assert!(stderr(&onto_itself).contains("would take the place of one of its parts, out/report.json"));
-    let again = home.run(&["report", "merge", "all/report.json", "out/report.json", "--output", "json"]);
-    assert_eq!(again.status.code(), Some(1), "{again:?}");
-    assert!(stderr(&again).contains("all/report.json is left out: it is the result of an earlier merge"));
-    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), report);
-    let twice = home.run(&["report", "merge", "out/report.json", "out/report.json"]);
-    assert_eq!(twice.status.code(), Some(4), "{twice:?}");
-    assert!(stderr(&twice).contains("host gone-1 is in out/report.json and in out/report.json"), "{twice:?}");
-
-    let shown = home.run(&["report", "show", "out/report.json", "--output", "html"]);
-    assert!(shown.status.success() && stdout(&shown).starts_with("<!DOCTYPE html>"), "{shown:?}");
-    let none = home.run(&["report", "show", "hosts.toml"]);
-    assert_eq!(none.status.code(), Some(4), "{none:?}");
-    assert!(stderr(&none).contains("line 2 column"), "{none:?}");
-    let schema: Value = serde_json::from_slice(&home.run(&["report", "schema"]).stdout).unwrap();
-    assert_eq!(schema["properties"]["schema"]["maximum"], 1, "{schema:#}");
 }
