@@ -85,7 +85,7 @@ fn rows(facts: &Facts, now: Timestamp) -> Vec<(&'static str, String)> {
     let arch = userland(facts).map_or("unknown", |arch| arch.row().name);
     let packages = match (facts.package_tool(), facts.os.package_format()) {
         (Ok(tool), _) => format!("{}, installed by {tool}", tool.format()),
-        (Err(_), Ok(format)) => format!("{format}, part of its image: nothing is installed on it"),
+        (Err(_), Ok(format)) => format!("{format}, in an immutable image: nothing is installed on it"),
         (Err(_), Err(_)) => "none that AWS builds".to_owned(),
     };
     let registration = match &facts.registration {
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(value["package"]["artifact"], "linux_amd64/amazon-ssm-agent.rpm");
         let said = text(&facts(&image), None, Timestamp::UNIX_EPOCH);
         assert!(
-            said.contains("packages      rpm, part of its image: nothing is installed on it\n"),
+            said.contains("packages      rpm, in an immutable image: nothing is installed on it\n"),
             "{said}"
         );
     }

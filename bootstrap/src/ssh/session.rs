@@ -31,7 +31,7 @@ const REFUSED_PAUSES: [Duration; 3] =
 /// How much is sent at a time, in bytes. russh sends at once whatever waits, and has a buffer as large as the most that it ever
 /// sent, for as long as the connection lives.
 const SCRIPT_PIECE: usize = 3 << 10;
-/// Seven packets as OpenSSH takes them; with what is around them they need 256 KiB.
+/// Seven packets as OpenSSH takes them. Two pieces may meet: the first flush of one lets the next one come.
 const PAYLOAD_PIECE: usize = 7 * (32 << 10);
 /// `SSH_EXTENDED_DATA_STDERR`, RFC 4254 5.2.
 const STDERR: u32 = 1;
