@@ -192,6 +192,7 @@ mod tests {
         }
 
         /// After a lock was let go: a process that another test is starting has a copy of it until its exec.
+        #[expect(clippy::disallowed_methods, reason = "no async runtime here")]
         fn hold_when_free(&self, inventory: &str, shard: Option<&str>) -> Hold {
             for _ in 0..1000 {
                 match self.hold(inventory, shard) {

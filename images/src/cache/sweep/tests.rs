@@ -24,6 +24,7 @@ fn keep(recipe_hash: &str) -> Keep {
 }
 
 /// Sweeps until no lock is left: a process that another test is starting has a copy of each until its exec.
+#[expect(clippy::disallowed_methods, reason = "no async runtime here")]
 fn sweep_when_free(cache: &Cache, keep: &Keep) -> Swept {
     for _ in 0..1000 {
         let swept = cache.sweep(keep).unwrap();
