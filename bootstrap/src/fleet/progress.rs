@@ -3,6 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::spool::Spool;
@@ -34,6 +35,8 @@ pub(super) struct Progress {
     /// Where the first command that changes it began, or was lost: from then on what the host holds is known only of a
     /// host that is seen again.
     pub(super) in_doubt: Option<Step>,
+    /// When, by AWS's clock, the last (re)start of its agent was begun; whatever SSM heard before was another agent.
+    pub(super) restarted: Option<Timestamp>,
     /// What commands printed on it.
     pub(super) said: Arc<Spool>,
 }
@@ -52,6 +55,7 @@ impl Progress {
             execs: 0,
             touched: false,
             in_doubt: None,
+            restarted: None,
             said: Arc::default(),
         }
     }

@@ -176,6 +176,14 @@ impl FakeControlPlane {
         self.change(id, |node| node.online_from = Some(Instant::now() + after));
     }
 
+    /// The node's agent ends: if it pinged, its last ping is of now, and SSM takes it for Online for a while.
+    pub(crate) fn falls_silent(&self, id: &ManagedNodeId) {
+        let now = self.now();
+        if let Some(node) = self.lock().nodes.get_mut(id) {
+            (node.record, node.online_from) = (node.seen(now), None);
+        }
+    }
+
     /// SSM says this of the node and goes on saying it.
     pub(crate) fn set_ping(&self, id: &ManagedNodeId, ping: PingStatus, last_ping: Option<Timestamp>) {
         self.change(id, |node| {

@@ -1,7 +1,7 @@
 //! Closes the gaps that were planned: one exec for everything, one to see whether the gaps are closed. A converged host gets
 //! none of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use targets::agent::Installation;
@@ -20,7 +20,7 @@ use crate::{
     host::Output,
     plan::{self, Standing},
     report::Outcome,
-    ssm::{ManagedNodeId, NodeRecord},
+    ssm::{ControlPlane, ManagedNodeId, NodeRecord},
 };
 
 /// Where a host is when nothing more is to be done on it.
@@ -48,7 +48,7 @@ pub(super) struct Registered<M> {
 pub(super) enum Proof {
     /// The agent was not restarted: any ping within the heartbeat does.
     AnyPing,
-    /// The agent was (re)started: one that is newer than the last one SSM knew before; any, if it knew none.
+    /// The agent was (re)started: one that is newer than the last one SSM knew before, and than the start; any of a new node.
     NewerThan(Option<Timestamp>),
 }
 
@@ -79,13 +79,19 @@ impl<B: Backend> HostRun<B> {
             _ => None,
         };
         let last_ping = before.as_ref().and_then(|record| record.last_ping);
-        // A restart makes older pings worthless; what is only tidied up leaves the agent as it was.
-        let restarts = decision.actions.iter().any(|action| matches!(action, Action::Start(_)));
+        let registers = decision.actions.iter().any(|action| matches!(action, Action::Register(_)));
+        // A restart, in an earlier try too, makes older pings worthless; what is only tidied up leaves the agent as it was.
+        let proof = match self.progress.borrow().restarted {
+            // Of a new node SSM has heard nobody else.
+            _ if registers => Proof::NewerThan(None),
+            Some(began) => Proof::NewerThan(last_ping.max(Some(began))),
+            None => Proof::AnyPing,
+        };
         Ok(Prepared::Registered(Box::new(Registered {
             host,
             agent: decision.agent,
             node: registration.node,
-            proof: if restarts { Proof::NewerThan(last_ping) } else { Proof::AnyPing },
+            proof,
             before,
             tag: decision.actions.into_iter().find(|action| matches!(action, Action::Tag(_))),
         })))
@@ -142,9 +148,14 @@ impl<B: Backend> HostRun<B> {
             progress.touched = true;
             progress.in_doubt = before.in_doubt.or(Some(entered));
         });
+        let control_plane = self.site()?.control_plane.clone();
+        if on_host().any(|action| matches!(action, Action::Start(_))) {
+            // If its begin is never heard.
+            self.progress.send_modify(|progress| progress.restarted = Some(control_plane.now()));
+        }
         let ended = {
             let actions = on_host().map(|action| (action.step(), action.sentence())).collect();
-            let mut on_line = self.listener(&mut transcript, actions, turn);
+            let mut on_line = self.listener(&mut transcript, actions, turn, control_plane);
             self.exec(host, &command, entered, &mut on_line).await
         };
         self.tell_untold().await;
@@ -168,6 +179,7 @@ impl<B: Backend> HostRun<B> {
             self.progress.send_modify(|progress| {
                 progress.touched = before.touched || transcript.done() > 0;
                 progress.in_doubt = before.in_doubt;
+                progress.restarted = before.restarted;
             });
             return Err(Setback::that_heals(Self::failed(entered, refusal.to_string(), refusal.hint())));
         }
@@ -183,14 +195,20 @@ impl<B: Backend> HostRun<B> {
         transcript: &'t mut Transcript,
         actions: Vec<(Step, String)>,
         mut turn: Option<SemaphorePermit<'t>>,
+        control_plane: Arc<B::ControlPlane>,
     ) -> impl FnMut(&str) + Send + use<'t, B> {
         let (progress, events, host) =
             (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
         let mut actions = actions.into_iter();
         move |line: &str| match transcript.line(line) {
-            // The first one is shown before the command runs.
-            Heard::Began(step) if progress.borrow().step == step => {}
             Heard::Began(step) => {
+                if step == Step::Start {
+                    progress.send_modify(|progress| progress.restarted = Some(control_plane.now()));
+                }
+                // The first one is shown before the command runs.
+                if progress.borrow().step == step {
+                    return;
+                }
                 progress.send_modify(|progress| progress.enter(step));
                 progress.borrow().said.try_tell(&host, &events);
                 events.try_send(Event::Step { host: host.clone(), step });

@@ -33,7 +33,7 @@ static DIAGNOSE_UPSTART: Script = Script {
 
 impl<B: Backend> HostRun<B> {
     pub(super) async fn prove(&mut self, mut registered: Registered<Machine<B>>) -> Result<Outcome, Outcome> {
-        if !is_proven(&registered) {
+        if !is_proven(&registered, self.site()?.control_plane.now()) {
             self.enter(Step::Online).await.map_err(|_| Self::stopped_waiting())?;
             self.wait_online(&mut registered).await?;
         }
@@ -59,7 +59,7 @@ impl<B: Backend> HostRun<B> {
             Box::pin(self.repair(registered, &offline)).await?;
             self.enter(Step::Online).await.map_err(|_| Self::stopped_waiting())?;
         }
-        let last_ping = offline.last.as_ref().and_then(|record| record.last_ping).or(newer_than);
+        let last_ping = offline.last.as_ref().and_then(|record| record.last_ping).max(newer_than);
         match self.wait_until(&registered.node, last_ping, start + within).await? {
             Ok(record) => Ok(record),
             Err(offline) => Err(Box::pin(self.still_offline(registered, &offline)).await),
@@ -179,10 +179,10 @@ impl<B: Backend> HostRun<B> {
     }
 }
 
-/// An agent that was not touched and that SSM has heard within its heartbeat.
-fn is_proven<M>(registered: &Registered<M>) -> bool {
+/// An agent that was not touched and that SSM has heard within its heartbeat; `now` is AWS's.
+fn is_proven<M>(registered: &Registered<M>, now: Timestamp) -> bool {
     let (Proof::AnyPing, Some(record)) = (registered.proof, &registered.before) else { return false };
-    let recent = |ping: Timestamp| Timestamp::now().duration_since(ping) < HEARTBEAT;
+    let recent = |ping: Timestamp| now.duration_since(ping) < HEARTBEAT;
     record.ping == PingStatus::Online && record.last_ping.is_some_and(recent)
 }
 

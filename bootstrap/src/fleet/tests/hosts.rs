@@ -15,7 +15,7 @@ async fn enrolled() -> World {
     assert_eq!(outcomes(&world.run().await), ["online"]);
     let machine = world.machine("web-1").clone();
     let node = machine.state().node.clone().unwrap();
-    world.cloud.set_ping(&node, PingStatus::Online, Some(Timestamp::now()));
+    world.cloud.set_ping(&node, PingStatus::Online, Some(world.cloud.now()));
     machine.state().execs.clear();
     world
 }
@@ -128,6 +128,24 @@ async fn a_host_that_never_reports_is_registered_and_says_what_its_agent_says() 
     let Outcome::Registered { why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
     assert!(why.contains("amazon-ssm-agent is active"), "{why}");
     assert!(report.hosts[0].node.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ssm_heard_until_the_restart_proves_nothing_of_the_agent_after_it() {
+    for fault in [None, Some(Fault::LostAfter("apply"))] {
+        let mut world = enrolled().await;
+        world.edit = |host| host.limits.retries = 1;
+        let machine = world.machine("web-1").clone();
+        // The old agent pings until it is stopped, and the new one never does.
+        let node = machine.state().node.clone().unwrap();
+        world.cloud.comes_online_after(&node, Duration::ZERO);
+        (machine.state().agent, machine.state().mute) = (Some("3.3.1.0".to_owned()), true);
+        machine.state().faults.extend(fault.clone());
+        let report = world.run().await;
+        assert_eq!(outcomes(&report), ["registered"], "{fault:?}");
+        machine.state().mute = false;
+        assert_eq!(outcomes(&world.run().await), ["online"], "{fault:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

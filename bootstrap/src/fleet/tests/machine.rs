@@ -331,6 +331,10 @@ impl Machine {
 
     fn start(&self) {
         let mut state = self.state();
+        // A restart: whatever agent ran has ended.
+        if let Some(node) = &state.node {
+            self.cloud.falls_silent(node);
+        }
         (state.active, state.enabled) = (true, true);
         state.starts += 1;
         if let Some(node) =
