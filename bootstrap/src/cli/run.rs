@@ -40,7 +40,7 @@ use crate::{
     journal::{Hold, Holder, InventoryKey, Journal},
     report::InventoryMark,
     selection::{Selection, Shard, Term},
-    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane, Lookup, Verifier},
+    ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane},
 };
 
 /// The environments that have hosts, each with its SSM.
@@ -259,9 +259,7 @@ fn prepare(
     let mut sites = BTreeMap::new();
     for (name, (environment, plane)) in planes {
         let (control_plane, packages) = (plane.clone(), stores.of(environment)?);
-        let lookup = Lookup::new(control_plane.clone());
-        let verifier = Verifier::start(control_plane.clone());
-        sites.insert(name.clone(), Site { control_plane, lookup, verifier, packages });
+        sites.insert(name.clone(), Site::new(control_plane, packages));
     }
     Ok(Run {
         id,

@@ -59,6 +59,8 @@ pub struct Facts {
     pub unit: ServiceState,
     /// The registration that the agent's vault holds.
     pub registration: Option<Registration>,
+    /// The vault was written within the last five minutes: SSM may have heard nothing of the node yet.
+    pub registered_lately: bool,
     /// What an interrupted registration left saved beside the vault.
     pub saved_vault: SavedVault,
     /// The node for which the agent's credentials are still good: some account's SSM knows it.

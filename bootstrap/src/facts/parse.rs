@@ -145,6 +145,7 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
         package_hold: answer.get("package.hold").and_then(|tool| tool.parse().ok()),
         unit: service_state(service, answer.text("service.state")),
         registration: answer.registration("vault.instance", "vault.region")?,
+        registered_lately: answer.get("vault.lately").is_some(),
         saved_vault: match answer.get("vault.saved") {
             Some(_) => SavedVault::Left(answer.registration("vault.saved.instance", "vault.saved.region")?),
             None => SavedVault::None,

@@ -196,6 +196,7 @@ facts() {
     if [ "$me" = 0 ]; then
         say premise "$(premise)"
         json_values $ssm/Vault/Store/RegistrationKey instanceID vault.instance region vault.region
+        [ -z "$(find $ssm/Vault/Store/RegistrationKey -mmin -5 2>/dev/null)" ] || say vault.lately yes
         # Its agent had credentials for this node, until then.
         json_values $ssm/runtimeconfig/identity_config.json \
             InstanceId credentials.instance CredentialsExpiresAt credentials.expire

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command as Process,
+    time::{Duration, SystemTime},
 };
 
 use jiff::Timestamp;
@@ -155,6 +156,11 @@ fn files_without_a_line_end_say_what_they_hold_and_what_follows_is_a_fact_of_its
     assert_eq!(facts.registration.as_ref(), Some(&registration));
     assert_eq!(facts.saved_vault, SavedVault::Left(Some(registration)));
     assert_eq!(facts.credentials_of, Some(node.parse().unwrap()));
+    assert!(facts.registered_lately);
+    let key =
+        fs::File::options().write(true).open(root.join("var/lib/amazon/ssm/Vault/Store/RegistrationKey"));
+    key.unwrap().set_modified(SystemTime::now() - Duration::from_mins(7)).unwrap();
+    assert!(!Facts::parse(&probe_in(root), Timestamp::now()).unwrap().registered_lately);
     assert_eq!(facts.machine_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
     assert!(facts.free.state_kib.is_some() && facts.free.system_kib.is_some());
 }

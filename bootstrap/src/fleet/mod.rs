@@ -63,13 +63,27 @@ pub trait Packages: Send + Sync + 'static {
 /// An environment as the run sees it.
 pub struct Site<B: Backend> {
     /// Its SSM.
-    pub control_plane: Arc<B::ControlPlane>,
+    control_plane: Arc<B::ControlPlane>,
     /// Asks what it knows of nodes.
-    pub lookup: Lookup<B::ControlPlane>,
+    lookup: Lookup<B::ControlPlane>,
     /// Waits until its nodes are Online.
-    pub verifier: Verifier,
+    verifier: Verifier,
     /// Its packages.
-    pub packages: Arc<B::Packages>,
+    packages: Arc<B::Packages>,
+    /// Places for tagging: whoever comes Online has given back its turn, and a poll may find a whole fleet Online.
+    tagging: Semaphore,
+}
+
+/// Nodes tagged at once.
+const TAGGING: usize = 8;
+
+impl<B: Backend> Site<B> {
+    /// An environment's SSM and packages.
+    pub fn new(control_plane: Arc<B::ControlPlane>, packages: Arc<B::Packages>) -> Self {
+        let lookup = Lookup::new(control_plane.clone());
+        let verifier = Verifier::start(control_plane.clone());
+        Self { control_plane, lookup, verifier, packages, tagging: Semaphore::new(TAGGING) }
+    }
 }
 
 impl<B: Backend> fmt::Debug for Site<B> {

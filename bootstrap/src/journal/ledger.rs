@@ -31,6 +31,8 @@ pub struct UnsweptActivation {
     pub id: String,
     /// The environment's name, as it was then.
     pub environment: String,
+    /// When it was created.
+    pub created: Timestamp,
     /// Every node that a host was seen with since that run started.
     pub held: BTreeSet<String>,
 }
@@ -102,7 +104,7 @@ impl Journal {
         &self,
         inventory: InventoryKey,
     ) -> Result<Vec<UnsweptActivation>, JournalError> {
-        let sql = "SELECT a.id, a.environment, r.rowid FROM activations a JOIN runs r ON r.id = a.run \
+        let sql = "SELECT a.id, a.environment, a.created, r.rowid FROM activations a JOIN runs r ON r.id = a.run \
              WHERE a.swept IS NULL AND r.key = ?1 AND NOT EXISTS (\
                SELECT 1 FROM hosts h WHERE h.run = a.run AND h.environment = a.environment \
                AND coalesce(h.outcome, '') NOT IN ('unreachable', 'skipped') \
@@ -114,14 +116,15 @@ impl Journal {
                  AND seen.outcome IN ('online', 'registered'))) \
              ORDER BY a.created, a.id";
         let rows = self.select(sql, [inventory.0], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+            let (id, environment) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            Ok((id, environment, super::records::time(row.get(2)?), row.get::<_, i64>(3)?))
         })?;
         let held = "SELECT DISTINCT h.node FROM hosts h JOIN runs r ON r.id = h.run WHERE r.rowid >= ?1 \
                     AND h.node IS NOT NULL AND h.outcome IN ('online', 'registered')";
         // Rows are in the order in which runs began, whatever the clock said.
-        let unswept = rows.into_iter().map(|(id, environment, run)| {
+        let unswept = rows.into_iter().map(|(id, environment, created, run)| {
             let held = self.select(held, [run], |row| row.get(0))?.into_iter().collect();
-            Ok(UnsweptActivation { id, environment, held })
+            Ok(UnsweptActivation { id, environment, created, held })
         });
         unswept.collect()
     }

@@ -279,6 +279,10 @@ impl ControlPlane for FakeControlPlane {
         Self::now(self)
     }
 
+    fn now_at_the_earliest(&self) -> Timestamp {
+        self.now()
+    }
+
     /// AWS has made the activation by the time the answer is on its way, so one whose caller is gone exists too.
     async fn create_activation(&self, request: &ActivationRequest) -> Result<Activation, SsmError> {
         self.called(Call::CreateActivation(request.clone())).await?;

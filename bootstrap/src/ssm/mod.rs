@@ -26,7 +26,7 @@ pub use self::{
     error::{FailureKind, SsmError},
     id::{ActivationId, InvalidActivationId, InvalidManagedNodeId, ManagedNodeId},
     lookup::Lookup,
-    strays::remove_strays,
+    strays::{Strays, remove_strays},
     verifier::{StillOffline, Verifier, WhyOffline},
 };
 use crate::inventory::Tags;
@@ -38,6 +38,9 @@ pub const NODES_PER_REQUEST: usize = 50;
 pub trait ControlPlane: Send + Sync + 'static {
     /// AWS's clock, as far as it is known: by its last answer, else ours.
     fn now(&self) -> Timestamp;
+
+    /// The same, and never later than AWS's clock is, whatever becomes of ours meanwhile.
+    fn now_at_the_earliest(&self) -> Timestamp;
 
     /// Creates an activation; its code is in this answer and never again. AWS is asked once, since each request makes
     /// another activation: whoever asks again after [doubt](SsmError::leaves_in_doubt) looks first for the one he lost.

@@ -6,20 +6,33 @@ use std::collections::BTreeSet;
 
 use super::{ActivationId, ControlPlane, ManagedNodeId, NodeRecord, PingStatus, SsmError};
 
-/// Deregisters the nodes of an activation that no host holds; those it deregistered. Every host that may have got the
-/// code must have been seen since: `held` names their nodes. A node that is Online has a host, whichever it is.
+/// What was found of an activation's nodes that no host holds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Strays {
+    /// Those that were deregistered.
+    pub removed: Vec<ManagedNodeId>,
+    /// Some are Online: they have a host, whichever it is, or had one a while ago.
+    pub online: bool,
+}
+
+/// Deregisters the nodes of an activation that no host holds and that are not Online. Every host that may have got the
+/// code must have been seen since: `held` names their nodes.
 pub async fn remove_strays<C: ControlPlane>(
     control_plane: &C,
     activation: &ActivationId,
     held: &BTreeSet<String>,
-) -> Result<Vec<ManagedNodeId>, SsmError> {
-    let stray = |node: &NodeRecord| node.ping != PingStatus::Online && !held.contains(node.id.as_str());
-    let mut removed = Vec::new();
-    for node in control_plane.nodes_of(activation).await?.into_iter().filter(stray) {
+) -> Result<Strays, SsmError> {
+    let mut strays = Strays { removed: Vec::new(), online: false };
+    let not_held = |node: &NodeRecord| !held.contains(node.id.as_str());
+    for node in control_plane.nodes_of(activation).await?.into_iter().filter(not_held) {
+        if node.ping == PingStatus::Online {
+            strays.online = true;
+            continue;
+        }
         control_plane.deregister(&node.id).await?;
-        removed.push(node.id);
+        strays.removed.push(node.id);
     }
-    Ok(removed)
+    Ok(strays)
 }
 
 #[cfg(test)]
@@ -54,13 +67,19 @@ mod tests {
         let foreign = register(&other);
         fake.comes_online_after(&pinging, Duration::ZERO);
 
-        let removed = remove_strays(&fake, &ours.id, &BTreeSet::from([held.to_string()])).await.unwrap();
+        let held_ones = BTreeSet::from([held.to_string()]);
+        let found = remove_strays(&fake, &ours.id, &held_ones).await.unwrap();
 
-        assert_eq!(removed, std::slice::from_ref(&stray));
+        assert_eq!(found, Strays { removed: vec![stray.clone()], online: true });
         let calls: Vec<_> = fake.calls().into_iter().skip(2).map(|(_, call)| call).collect();
         let [Call::NodesOf(listed), Call::Deregister(deregistered)] = &calls[..] else { panic!("{calls:?}") };
         assert_eq!((listed, deregistered), (&ours.id, &stray));
         let left = fake.nodes(&[held.clone(), stray, pinging.clone(), foreign.clone()]).await.unwrap();
-        assert_eq!(left.into_iter().map(|node| node.id).collect::<Vec<_>>(), [held, pinging, foreign]);
+        let left: Vec<_> = left.into_iter().map(|node| node.id).collect();
+        assert_eq!(left, [held, pinging.clone(), foreign]);
+        // Its host had registered twice within minutes: the first node stays Online for a while.
+        fake.set_ping(&pinging, PingStatus::ConnectionLost, None);
+        let found = remove_strays(&fake, &ours.id, &held_ones).await.unwrap();
+        assert_eq!(found, Strays { removed: vec![pinging], online: false });
     }
 }

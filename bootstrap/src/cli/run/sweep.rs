@@ -10,7 +10,7 @@ use crate::{
     cli::{tell, warn},
     events::{Event, Events, RunId},
     journal::{InventoryKey, Journal, UnsettledRequest},
-    ssm::{AwsControlPlane, ControlPlane, gc, remove_strays},
+    ssm::{AwsControlPlane, ControlPlane, Strays, gc, remove_strays},
 };
 
 /// Deleting what a killed run left must not hold up the hosts for long; what takes longer is left to the next run.
@@ -83,6 +83,7 @@ fn plane<'p>(planes: &'p Planes, environment: &str) -> Option<&'p Arc<AwsControl
 
 /// A page of 50 nodes takes SSM a fraction of a second; what takes longer is left to the next run.
 const STRAYS_WITHIN: Duration = Duration::from_secs(30);
+const ONLINE_IS_OVER_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Deregisters nodes that no host holds, and says so. What can't be done now is tried at the end of the next run.
 pub(super) async fn strays(journal: &Journal, inventory: InventoryKey, planes: &Planes) {
@@ -94,13 +95,17 @@ async fn sweep(journal: &Journal, inventory: InventoryKey, planes: &Planes) {
         let plane = planes.iter().find(|(name, _)| name.as_str() == unswept.environment);
         let (Some((name, (_, plane))), Ok(id)) = (plane, unswept.id.parse()) else { continue };
         match remove_strays(plane.as_ref(), &id, &unswept.held).await {
-            Ok(removed) => {
+            Ok(Strays { removed, online }) => {
                 for node in removed {
                     tell(format_args!(
                         "{name}: deregistered {node}: SSM had made it, but the host was cut off before it could keep it"
                     ));
                 }
-                journal.mark_activation_swept(&unswept.id, Timestamp::now()).ok();
+                let now = Timestamp::now();
+                // SSM calls a node Online for a while after its agent's end; whoever pings after a day has a host.
+                if !online || now.duration_since(unswept.created) > ONLINE_IS_OVER_AFTER {
+                    journal.mark_activation_swept(&unswept.id, now).ok();
+                }
             }
             Err(error) => warn(format_args!(
                 "{name}: nodes that no host kept can't be looked for: {error}\nhint: {}",

@@ -1,8 +1,9 @@
 //! From facts to a decision: which package, what SSM says of the host's registration, which actions.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use targets::agent::Installation;
+use tokio::time::{Instant, sleep};
 
 use super::{Backend, HostRun};
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     packages::Package,
     plan::{self, PackageFile, Standing},
     report::Outcome,
-    ssm::ControlPlane,
+    ssm::{ControlPlane, ManagedNodeId, NodeRecord, SsmError},
 };
 
 /// What is to be done on a host, and what that was concluded from.
@@ -95,14 +96,42 @@ impl<B: Backend> HostRun<B> {
             // The plan refuses it; SSM in our Region cannot know it.
             return Ok(Standing::Unknown(node));
         }
-        let failed = |error: crate::ssm::SsmError| Self::failed(Step::Plan, error.to_string(), error.hint());
+        let failed = |error: SsmError| Self::failed(Step::Plan, error.to_string(), error.hint());
         let site = self.site()?;
-        let record = site.lookup.node(&node).await.map_err(failed)?;
+        let record = match site.lookup.node(&node).await.map_err(failed)? {
+            None if facts.registered_lately && facts.unit.active => self.first_report(&node).await?,
+            record => record,
+        };
         let Some(record) = record else { return Ok(Standing::Unknown(node)) };
         let tags = site.control_plane.tags(&node).await.map_err(failed)?;
         Ok(Standing::Known(record, tags))
     }
+
+    /// What SSM says of a node that has just registered, in a try that was cut off or by another run: its agent reports some
+    /// seconds after its start. To register again would be a second node.
+    async fn first_report(&self, node: &ManagedNodeId) -> Result<Option<NodeRecord>, Outcome> {
+        let (patience, pause) = FIRST_REPORT;
+        let text = format!(
+            "it has just registered as {node}, which SSM does not know yet: waiting {patience:?} for that"
+        );
+        self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
+        let (deadline, mut stopping) = (Instant::now() + patience, self.stopping.clone());
+        loop {
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stopping.asked() => return Err(self.interrupted(Step::Plan)),
+            }
+            let failed = |error: SsmError| Self::failed(Step::Plan, error.to_string(), error.hint());
+            let record = self.site()?.lookup.node(node).await.map_err(failed)?;
+            if record.is_some() || Instant::now() >= deadline {
+                return Ok(record);
+            }
+        }
+    }
 }
+
+/// How long SSM is given to hear of a node for the first time, and between two looks.
+const FIRST_REPORT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3));
 
 fn package_file(package: &Package) -> PackageFile {
     PackageFile {

@@ -151,7 +151,8 @@ impl<B: Backend> HostRun<B> {
         let control_plane = self.site()?.control_plane.clone();
         if on_host().any(|action| matches!(action, Action::Start(_))) {
             // If its begin is never heard.
-            self.progress.send_modify(|progress| progress.restarted = Some(control_plane.now()));
+            self.progress
+                .send_modify(|progress| progress.restarted = Some(control_plane.now_at_the_earliest()));
         }
         let ended = {
             let actions = on_host().map(|action| (action.step(), action.sentence())).collect();
@@ -203,7 +204,8 @@ impl<B: Backend> HostRun<B> {
         move |line: &str| match transcript.line(line) {
             Heard::Began(step) => {
                 if step == Step::Start {
-                    progress.send_modify(|progress| progress.restarted = Some(control_plane.now()));
+                    let began = control_plane.now_at_the_earliest();
+                    progress.send_modify(|progress| progress.restarted = Some(began));
                 }
                 // The first one is shown before the command runs.
                 if progress.borrow().step == step {

@@ -162,7 +162,10 @@ impl<B: Backend> HostRun<B> {
     async fn tag(&mut self, node: &ManagedNodeId, tag: &Tag) -> Result<(), Outcome> {
         self.enter(Step::Tag).await?;
         let failed = |error: SsmError| Self::failed(Step::Tag, error.to_string(), error.hint());
-        let control_plane = &self.site()?.control_plane;
+        let site = self.site()?;
+        // Never closed, so a place always comes.
+        let _place = site.tagging.acquire().await;
+        let control_plane = &site.control_plane;
         control_plane.set_tags(node, &tag.tags).await.map_err(failed)?;
         let current = control_plane.tags(node).await.map_err(failed)?;
         if let Some(missing) = Tag::wanted(&current, &tag.tags) {

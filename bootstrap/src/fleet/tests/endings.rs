@@ -1,6 +1,6 @@
 //! How runs end: all at once, by Ctrl-C, by their limit; and that nothing is left behind.
 
-use super::{machine::Fault, *};
+use super::{fault::Fault, *};
 use crate::events::Step;
 use crate::fleet::Portion;
 use crate::ssm::{FailureKind, fake::Operation};

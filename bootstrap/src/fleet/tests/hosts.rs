@@ -1,16 +1,13 @@
 //! Hosts one at a time: fresh, already done, half done, not sticking, cut off.
 
-use super::{
-    machine::{Fault, Kind},
-    *,
-};
+use super::{fault::Fault, machine::Kind, *};
 use crate::{
     events::Step,
     plan::ENVIRONMENT_TAG,
     ssm::{ControlPlane, FailureKind, PingStatus, fake::Operation},
 };
 
-async fn enrolled() -> World {
+pub(super) async fn enrolled() -> World {
     let world = World::new(["web-1"]);
     assert_eq!(outcomes(&world.run().await), ["online"]);
     let machine = world.machine("web-1").clone();
@@ -97,55 +94,6 @@ async fn a_stopped_agent_is_started_and_keeps_its_registration() {
     assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
     assert_eq!(machine.state().node, node);
     assert_eq!(world.cloud.count(Operation::CreateActivation), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_node_that_ssm_forgot_is_registered_again() {
-    let world = enrolled().await;
-    let before = world.machine("web-1").state().node.clone().unwrap();
-    world.cloud.forget_node(&before);
-    let report = world.run().await;
-    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
-    assert_ne!(report.hosts[0].node.as_deref(), Some(before.as_str()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_host_that_stays_offline_is_restarted_once_and_then_online() {
-    let world = World::new(["web-1"]);
-    world.machine("web-1").state().reports_after_starts = 1;
-    let report = world.run().await;
-    assert_eq!(report.hosts[0].outcome, Outcome::Online { changed: true });
-    assert_eq!(world.machine("web-1").state().starts, 2);
-    let warned = |event: &Event| matches!(event, Event::Warning { host: Some(_), text } if text.contains("restarted once"));
-    assert!(world.events().iter().any(warned));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_host_that_never_reports_is_registered_and_says_what_its_agent_says() {
-    let world = World::new(["web-1"]);
-    world.machine("web-1").state().mute = true;
-    let report = world.run().await;
-    let Outcome::Registered { why, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
-    assert!(why.contains("amazon-ssm-agent is active"), "{why}");
-    assert!(report.hosts[0].node.is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_ssm_heard_until_the_restart_proves_nothing_of_the_agent_after_it() {
-    for fault in [None, Some(Fault::LostAfter("apply"))] {
-        let mut world = enrolled().await;
-        world.edit = |host| host.limits.retries = 1;
-        let machine = world.machine("web-1").clone();
-        // The old agent pings until it is stopped, and the new one never does.
-        let node = machine.state().node.clone().unwrap();
-        world.cloud.comes_online_after(&node, Duration::ZERO);
-        (machine.state().agent, machine.state().mute) = (Some("3.3.1.0".to_owned()), true);
-        machine.state().faults.extend(fault.clone());
-        let report = world.run().await;
-        assert_eq!(outcomes(&report), ["registered"], "{fault:?}");
-        machine.state().mute = false;
-        assert_eq!(outcomes(&world.run().await), ["online"], "{fault:?}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,41 +8,14 @@ use std::{
 };
 
 use secrecy::ExposeSecret;
+use tokio::time::Instant;
 
+use super::fault::Fault;
 use crate::{
     host::{Command, Connect, Host, HostError, NoConnection, Output, Privilege},
     inventory::HostSpec,
     ssm::{ManagedNodeId, fake::FakeControlPlane},
 };
-
-/// Something that goes wrong the next time a command runs or a step is reached.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    /// The connection is lost right after the command has done its work.
-    LostAfter(&'static str),
-    /// The connection is lost before the command has done anything.
-    LostBefore(&'static str),
-    /// The connection is lost right after a step has done its work, and the host stops there.
-    CutAfter(&'static str),
-    /// A step fails with these lines.
-    StepFails(&'static str, &'static str),
-    /// A step ends well and has done nothing.
-    DoesNotStick(&'static str),
-    /// The command never ends, or never gets past this step.
-    Hangs(&'static str),
-    /// Nothing answers at the address.
-    Unreachable,
-    /// Its host key is the wrong one.
-    Untrusted,
-    /// The next `apply` finds the host in the hands of another run.
-    HeldBy(&'static str),
-    /// While the package is sent another run registers the host as this node.
-    RegisteredMeanwhile(ManagedNodeId),
-    /// While the agent is started another run ends its upload of this file.
-    SentMeanwhile(&'static str),
-    /// When the command has done its work, this is what goes wrong next.
-    Then(&'static str, Vec<Fault>),
-}
 
 /// What a machine is, as far as it matters to the steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +78,7 @@ pub(super) struct State {
     pub(super) enabled: bool,
     pub(super) node: Option<ManagedNodeId>,
     pub(super) region: String,
+    pub(super) registered: Option<Instant>,
     pub(super) machine_id: String,
     pub(super) config: Option<String>,
     pub(super) environment: Option<String>,
@@ -204,6 +178,9 @@ impl Machine {
         let mut say = |key: &str, value: &str| writeln!(text, "{key}={value}").unwrap();
         say("vault.instance", state.node.as_ref().map_or("", |node| node.as_str()));
         say("vault.region", &state.region);
+        if state.registered.is_some_and(|at| at.elapsed() < Duration::from_mins(5)) {
+            say("vault.lately", "yes");
+        }
         say("premise", &state.premise());
         say("machine-id", &state.machine_id);
         if let Some(holder) = &state.held_by {
@@ -320,6 +297,7 @@ impl Machine {
                     registered.map_err(|code| format!("Registration failed. {code}: ordered by the test"))?;
                 let mut state = self.state();
                 (state.node, state.region) = (Some(node), (*region).to_owned());
+                state.registered = Some(Instant::now());
                 state.registered_by = (*proxy).to_owned();
             }
             ("tidy", []) => self.state().staged.clear(),

@@ -1,9 +1,11 @@
 //! The engine and one host's way through it, on machines and an SSM that are models, under paused time.
 
 mod endings;
+mod fault;
 mod hosts;
 mod machine;
 mod passwords;
+mod proving;
 mod retrying;
 mod telling;
 mod waves;
@@ -26,7 +28,7 @@ use crate::{
     journal::Holder,
     packages::{Package, PackageError, Sha256Digest},
     report::{FleetReport, InventoryMark, Outcome},
-    ssm::{ActivationPool, Activations, Lookup, Verifier, fake::FakeControlPlane},
+    ssm::{ActivationPool, Activations, fake::FakeControlPlane},
 };
 
 struct Model;
@@ -148,9 +150,7 @@ impl World {
             patience: Duration::from_mins(30),
         };
         let activations = Activations::new(&id, [pool], |_| async {});
-        let lookup = Lookup::new(control_plane.clone());
-        let verifier = Verifier::start(control_plane.clone());
-        let site = Site { control_plane, lookup, verifier, packages: Arc::new(Shelf) };
+        let site = Site::new(control_plane, Arc::new(Shelf));
         let report = run::<Model>(
             Run {
                 id,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{machine::Fault, *};
+use super::{fault::Fault, *};
 use crate::{events::Step, journal::Journal, ssm::fake::Operation};
 
 fn patient<const N: usize>(names: [&str; N]) -> World {

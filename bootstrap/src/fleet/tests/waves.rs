@@ -1,6 +1,6 @@
 //! Waves, first hosts and limits of failures, as a fleet lives them.
 
-use super::{machine::Fault, *};
+use super::{fault::Fault, *};
 use crate::{
     events::Step,
     fleet::{Between, Portion},

@@ -49,6 +49,7 @@ fn fresh() -> Facts {
         unit: ServiceState::default(),
         registration: None,
         saved_vault: SavedVault::None,
+        registered_lately: false,
         credentials_of: None,
         premise: None,
         machine_id: None,

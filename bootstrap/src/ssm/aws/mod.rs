@@ -44,6 +44,10 @@ impl ControlPlane for AwsControlPlane {
         self.clock.now()
     }
 
+    fn now_at_the_earliest(&self) -> Timestamp {
+        self.clock.now_at_the_earliest()
+    }
+
     async fn create_activation(&self, request: &ActivationRequest) -> Result<Activation, SsmError> {
         let operation = "CreateActivation";
         // Whole seconds: the wire format has no more, and the answer doesn't repeat the date.
