@@ -112,7 +112,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
     let (mut unwritten, mut left) = (Vec::new(), None);
     if let Some(path) = &args.report {
         spare_parts(path, &files)?;
-        let folder = leave::make(path)?;
+        let folder = leave::make(path, Some(&report.inventory.path))?;
         for (host, from) in &folders {
             folder.take_log(host, from);
         }

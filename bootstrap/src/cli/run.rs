@@ -143,7 +143,7 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     let json_wanted = args.output == OutputFormat::Json;
     let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader(known)), shown.reader()];
-    let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
+    let left = Leavings::begin(args.report.as_ref(), &args.places, &id, file)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
         left
     });

@@ -8,7 +8,7 @@ use super::{
     network::{Delivery, Proxy},
     problems::Findings,
     roster::{Draft, Roster},
-    routes::{Place, Unique},
+    routes::{self, Place, Unique},
     settings::{Conflict, GroupLayer, Layers, Settings},
     spans::{At, Table},
     tags::{self, MOST_TAGS},
@@ -73,6 +73,7 @@ pub(super) fn build(roster: &Roster<'_>, sources: &Sources<'_>, findings: &mut F
             }
         }
     }
+    routes::check_ways(&built, &roster.drafts, findings);
     built
 }
 

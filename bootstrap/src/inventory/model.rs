@@ -293,6 +293,14 @@ pub enum ActivationSource {
     },
 }
 
+impl ActivationSource {
+    /// Whether the operator made it.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Given { .. })
+    }
+}
+
 /// A text kept outside the inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextSource {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    hosts::Built,
     model::{Connection, JumpHost},
     problems::Findings,
     roster::Draft,
@@ -95,4 +96,41 @@ impl<'d> Unique<'d> {
             ),
         }
     }
+}
+
+/// Reports ways that lead through themselves, each circle once, at the first of its hosts in the file.
+pub(super) fn check_ways(built: &Built, drafts: &[Draft<'_>], findings: &mut Findings<'_>) {
+    let hosts = || built.hosts.iter().chain(&built.gates);
+    let ways: HashMap<&str, &[JumpHost]> =
+        hosts().filter_map(|host| Some((host.name.as_str(), host.jump.as_deref()?))).collect();
+    let mut told = BTreeSet::new();
+    for host in hosts() {
+        let Some(circle) = circle_from(host.name.as_str(), &ways) else { continue };
+        if !told.insert(circle.iter().copied().collect::<BTreeSet<_>>()) {
+            continue;
+        }
+        let Some(first) = drafts.iter().find(|draft| circle.contains(&draft.name.as_str())) else { continue };
+        findings.add(
+            first.origin.span,
+            format!("jump hosts go round in circles: {}", circle.join(" -> ")),
+            format!("give `{}` a way of its own: `jump = \"none\"`", first.name),
+        );
+    }
+}
+
+/// The circle that the way to a host comes to, from one of its hosts to the same one. As with `ssh -J`, only the first of
+/// several jump hosts is reached by its own way.
+fn circle_from<'h>(host: &'h str, ways: &HashMap<&'h str, &'h [JumpHost]>) -> Option<Vec<&'h str>> {
+    let mut trail = vec![host];
+    while let Some([first, others @ ..]) = trail.last().and_then(|last| ways.get(last)) {
+        for jump in [first].into_iter().chain(others) {
+            if let Some(began) = trail.iter().position(|name| *name == jump.name) {
+                trail.drain(..began);
+                trail.push(jump.name.as_str());
+                return Some(trail);
+            }
+        }
+        trail.push(first.name.as_str());
+    }
+    None
 }

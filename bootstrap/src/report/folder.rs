@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, Permissions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -105,6 +105,15 @@ impl Folder {
         if self.among.is_some() {
             fs::remove_dir_all(&self.path).ok();
         }
+    }
+
+    /// Which of the documents a file is, by whatever path.
+    #[must_use]
+    pub fn would_replace(&self, file: &Path) -> Option<PathBuf> {
+        let same = |one: &Path| fs::metadata(one).ok().map(|file| (file.dev(), file.ino()));
+        let file = same(file)?;
+        let documents = [JSON, JUNIT, HTML, FAILED, logs::RUN_LOG].map(|name| self.path.join(name));
+        documents.into_iter().find(|document| same(document) == Some(file))
     }
 
     /// Writes the documents; returns what could not be written, one sentence each. Without `failed` there shall be no

@@ -207,7 +207,10 @@ impl Client {
                 known,
             }),
             Standing::Revoked(revoked) => Err(ConnectError::HostKeyRevoked { peer, offered, revoked }),
-            Standing::Unknown { authority } => Err(ConnectError::HostKeyUnknown { peer, offered, authority }),
+            Standing::Unknown { authority } => {
+                let file = self.login.trust.files.first().cloned();
+                Err(ConnectError::HostKeyUnknown { peer, offered, authority, file })
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Why a host could not be logged in to: one variant for each cause that has its own remedy. The
 //! remedies are in `hint.rs`, where they can be read together.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     fingerprint::Fingerprint,
@@ -189,6 +189,8 @@ pub enum ConnectError {
         offered: Fingerprint,
         /// An authority for its certificates, if one is named.
         authority: Option<KnownKey>,
+        /// The first of the files that were read.
+        file: Option<PathBuf>,
     },
     /// It is not the host we know, or it got a new key.
     #[error("the host key of {peer} has changed: it shows {offered}, known is {}", list(known))]

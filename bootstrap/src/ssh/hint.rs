@@ -6,6 +6,7 @@ use super::{
     fingerprint::Fingerprint,
     known_hosts::KnownKey,
 };
+use crate::display::typed;
 
 impl ConnectError {
     /// What the operator can do.
@@ -59,7 +60,7 @@ impl ConnectError {
 
     fn host_key_hint(&self) -> String {
         match self {
-            Self::HostKeyUnknown { peer, offered, authority } => {
+            Self::HostKeyUnknown { peer, offered, authority, file } => {
                 let certificates = authority.as_ref().map_or_else(String::new, |known| {
                     format!(
                         " ({}:{} names an authority for the host's certificate, but the host shows none of it: see `HostCertificate` in its sshd_config)",
@@ -67,8 +68,10 @@ impl ConnectError {
                         known.line
                     )
                 });
+                let file =
+                    file.as_ref().map_or_else(|| "~/.ssh/known_hosts".to_owned(), |file| typed(file));
                 format!(
-                    "compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on the host, then `ssh-keyscan -p {} {} >> ~/.ssh/known_hosts`, \
+                    "compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on the host, then `ssh-keyscan -p {} {} >> {file}`, \
                      or pin it with `host_key = \"{}\"`, or trust first contacts with `host_key = \"accept-new\"`{certificates}",
                     peer.port,
                     peer.address,

@@ -82,3 +82,18 @@ fn reports_are_merged_shown_and_described() {
     let schema: Value = serde_json::from_slice(&home.run(&["report", "schema"]).stdout).unwrap();
     assert_eq!(schema["properties"]["schema"]["maximum"], 1, "{schema:#}");
 }
+
+#[test]
+fn a_report_never_takes_the_place_of_its_inventory() {
+    let home = Home::new();
+    nobody_home(&home);
+    let text = fs::read_to_string(home.path().join("hosts.toml")).unwrap();
+    home.write("failed.toml", &text);
+    for more in [&[][..], &["--dry-run"]] {
+        let output = home.run(&[&["--inventory", "failed.toml", "--report", "."], more].concat());
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert!(stderr(&output).contains("would take the place of the inventory"), "{output:?}");
+        assert_eq!(fs::read_to_string(home.path().join("failed.toml")).unwrap(), text);
+        assert!(!home.path().join("report.json").exists());
+    }
+}

@@ -30,9 +30,10 @@ impl Leavings {
         asked: Option<&PathBuf>,
         places: &Places,
         run: &RunId,
+        inventory: &Path,
     ) -> Result<Option<(Self, HostLogs)>, Failure> {
         let folder = if let Some(path) = asked {
-            make(path)?
+            make(path, Some(inventory))?
         } else {
             let reports = places.reports()?;
             match Folder::of_run(&reports, run) {
@@ -70,13 +71,20 @@ impl Leavings {
     }
 }
 
-/// The directory that was asked for.
-pub(in crate::cli) fn make(path: &Path) -> Result<Folder, Failure> {
-    Folder::at(path).map_err(|error| {
+/// The directory that was asked for; not one in which the report would take the place of the inventory that it is of.
+pub(in crate::cli) fn make(path: &Path, inventory: Option<&Path>) -> Result<Folder, Failure> {
+    let folder = Folder::at(path).map_err(|error| {
         let what = format!("the report cannot be put into {}", path.display());
         let hint = "name a directory with `--report` that you may write to, and another one for each run";
         Failure::new(Exit::CannotStart, what).because(error).hint(hint)
-    })
+    })?;
+    match inventory.and_then(|inventory| folder.would_replace(inventory)) {
+        None => Ok(folder),
+        Some(document) => {
+            let what = format!("the report would take the place of the inventory, {}", document.display());
+            Err(Failure::new(Exit::CannotStart, what).hint("name another directory with `--report`"))
+        }
+    }
 }
 
 /// Writes the documents; tells what could not be written. Of an inventory that is not at hand there is no `failed.toml`.

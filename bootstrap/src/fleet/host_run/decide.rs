@@ -38,7 +38,12 @@ impl<B: Backend> HostRun<B> {
         let user = self.run.connector.user(&self.spec).unwrap_or("the login user");
         let (arch, format) = plan::admit(facts, user, self.spec.escalation).map_err(refused)?;
         self.enter(Step::Fetch).await?;
-        let package = self.site()?.packages.package(arch, format).await.map_err(|error| {
+        let mut stopping = self.stopping.clone();
+        let package = tokio::select! {
+            package = self.site()?.packages.package(arch, format) => package,
+            () = stopping.asked() => return Err(self.interrupted(Step::Fetch)),
+        };
+        let package = package.map_err(|error| {
             let hint =
                 error.hint().unwrap_or_else(|| "see `source` of [package] in the inventory".to_owned());
             Self::failed(Step::Fetch, with_sources(error.as_ref()), hint)

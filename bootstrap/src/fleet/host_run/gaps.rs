@@ -61,6 +61,11 @@ impl<B: Backend> HostRun<B> {
         // In a box, since every host has a room as large as the largest thing that it ever does.
         let decision = Box::pin(self.decide(&facts)).await?;
         if self.run.dry_run {
+            let registers = decision.actions.iter().any(|action| matches!(action, Action::Register(_)));
+            // One that is given is read here, without AWS.
+            if registers && self.spec.environment.activation.is_given() {
+                self.activation().await?;
+            }
             let planned = decision.actions.iter().map(Action::sentence).collect();
             self.progress.send_modify(|progress| progress.actions = planned);
             return Ok(Prepared::Planned);

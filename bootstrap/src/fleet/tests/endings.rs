@@ -132,3 +132,13 @@ async fn a_ctrl_c_while_waiting_for_online_leaves_the_host_registered() {
         "{report:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ctrl_c_ends_the_wait_for_a_package() {
+    let mut world = World::new(["a", "b"]);
+    world.download = Duration::from_mins(10);
+    let begun = tokio::time::Instant::now();
+    let report = world.run_with(ctrl_c_after([Duration::from_secs(5)])).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(outcomes(&report), ["skipped", "skipped"], "nothing was changed: {report:?}");
+}

@@ -3,6 +3,7 @@
 use super::{fault::Fault, machine::Kind, *};
 use crate::{
     events::Step,
+    inventory::{ActivationSource, TextSource},
     plan::ENVIRONMENT_TAG,
     ssm::{ControlPlane, FailureKind, PingStatus, fake::Operation},
 };
@@ -341,4 +342,23 @@ async fn what_a_download_says_is_told_without_the_password_of_its_url() {
     let Outcome::Failed { step, lines, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
     assert_eq!((*step, lines.as_slice()), (Step::Download, ["failed: [package_url]".to_owned()].as_slice()));
     assert!(!format!("{report:?} {:?}", world.events()).contains("hunter2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_that_would_register_reads_the_activation_that_is_given() {
+    fn given(host: &mut HostSpec, code: &str) {
+        let (id, code) = ("0f2e9f5c-7d30-4b4f-9d3f-3a5f6f1c2b7e".to_owned(), code.to_owned());
+        let activation = ActivationSource::Given { id: TextSource::Plain(id), code: TextSource::Plain(code) };
+        Arc::make_mut(&mut host.environment).activation = activation;
+    }
+    let mut world = World::new(["web-1"]);
+    world.dry_run = true;
+    world.edit = |host| given(host, "Fq3pzR8uXhJ2mN5tYv7w");
+    assert_eq!(outcomes(&world.run().await), ["planned"]);
+    world.edit = |host| given(host, "cut off");
+    let report = world.run().await;
+    let Outcome::Failed { step: Step::Register, why, .. } = &report.hosts[0].outcome else {
+        panic!("{report:?}")
+    };
+    assert!(why.contains("has 7 characters"), "{why}");
 }

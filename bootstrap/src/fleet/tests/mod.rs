@@ -39,13 +39,14 @@ impl Backend for Model {
     type Packages = Shelf;
 }
 
-/// One package for everyone.
-struct Shelf;
+/// One package for everyone, after a while.
+struct Shelf(Duration);
 
 const VERSION: &str = "3.3.1000.0";
 
 impl Packages for Shelf {
     async fn package(&self, arch: Arch, format: PackageFormat) -> Result<Arc<Package>, Arc<PackageError>> {
+        tokio::time::sleep(self.0).await;
         Ok(Arc::new(Package {
             format,
             arch,
@@ -82,6 +83,8 @@ struct World {
     uploads: usize,
     rollout: Rollout,
     within: Option<Duration>,
+    /// How long a package takes to come.
+    download: Duration,
     dry_run: bool,
     /// What earlier runs have seen.
     holders: Vec<Holder>,
@@ -103,6 +106,7 @@ impl World {
             uploads: 16,
             rollout: Rollout::default(),
             within: None,
+            download: Duration::ZERO,
             dry_run: false,
             holders: Vec::new(),
             edit: |_| {},
@@ -150,7 +154,7 @@ impl World {
             patience: Duration::from_mins(30),
         };
         let activations = Activations::new(&id, [pool], |_| async {});
-        let site = Site::new(control_plane, Arc::new(Shelf));
+        let site = Site::new(control_plane, Arc::new(Shelf(self.download)));
         let report = run::<Model>(
             Run {
                 id,

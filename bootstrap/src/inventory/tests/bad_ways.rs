@@ -41,3 +41,26 @@ fn a_host_can_only_pull_what_it_can_reach() {
     "#);
     assert_eq!(Room::new().read(&with(hosts)).hosts[0].deliver, Delivery::Pull);
 }
+
+#[test]
+fn ways_that_lead_through_themselves_are_told_once_each() {
+    let text = with(
+        "[[hosts]]\nname = \"self\"\njump = \"self\"\n\
+        [[hosts]]\nname = \"behind\"\njump = \"one\"\n\
+        [[hosts]]\nname = \"one\"\njump = \"two\"\n\
+        [[hosts]]\nname = \"two\"\njump = [\"gate.example\", \"admin@one:2222\"]\nenrol = false\n\
+        [[hosts]]\nname = \"fine\"\njump = [\"gate.example\", \"fine-too\"]\n\
+        [[hosts]]\nname = \"fine-too\"\njump = \"gate.example\"\n",
+    );
+    assert_snapshot!(Room::new().problems(&text), @r#"
+    hosts.toml:8:8: error: jump hosts go round in circles: self -> self
+         8 | name = "self"
+           |        ^^^^^^
+      hint: give `self` a way of its own: `jump = "none"`
+
+    hosts.toml:14:8: error: jump hosts go round in circles: one -> two -> one
+        14 | name = "one"
+           |        ^^^^^
+      hint: give `one` a way of its own: `jump = "none"`
+    "#);
+}

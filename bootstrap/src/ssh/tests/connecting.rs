@@ -115,6 +115,9 @@ async fn an_unknown_host_is_refused_with_the_fingerprint_it_showed() {
     let ConnectError::HostKeyUnknown { offered, .. } = &error else { panic!("{error}") };
     assert_eq!(offered.to_string(), server.fingerprint("host_ed25519"));
     assert!(error.hint().contains(offered.sha256()) && !error.never_connected());
+    // The file that is read for this host, and not one that is not.
+    let known_hosts = format!(">> {}`", server.path("known_hosts").display());
+    assert!(error.hint().contains(&known_hosts), "{}", error.hint());
 }
 
 #[tokio::test]
