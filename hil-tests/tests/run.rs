@@ -249,6 +249,35 @@ fn a_card_is_given_back_to_the_board_also_if_the_interruption_comes_in_the_middl
     }
 }
 
+#[test]
+fn a_card_is_given_back_also_if_the_power_can_not_be_cut_and_what_fails_of_both_is_told() {
+    for (back, told) in [
+        ("exit 0", "off failed: the relay is stuck (exit status: 1)\n"),
+        (
+            "exit 3",
+            "off failed: the relay is stuck (exit status: 1); nor could its card be given back to it: ",
+        ),
+    ] {
+        let mux = format!(
+            "echo $1 >>switched; if [ $1 = board ]; then {back}; fi; echo >switching; until [ -e go ]; do sleep 0.1; done"
+        );
+        let off = "if [ -e switching ]; then echo the relay is stuck >&2; exit 1; fi";
+        let place = Place::new("exit 0").script("off", off).script("mux", &mux);
+        let mut arguments = BOARD;
+        arguments[5] = "fresh-host";
+        let mut hil = place.with_card().run(&arguments);
+        let mut stderr = BufReader::new(hil.stderr.take().unwrap());
+        wait_until(|| place.path("switching").exists(), Some(&mut hil));
+        ctrl_c(&hil);
+        assert!(stderr.by_ref().lines().any(|line| line.unwrap().contains("interrupted")));
+        fs::write(place.path("go"), "").unwrap();
+        let said = io::read_to_string(stderr).unwrap();
+        assert_eq!(end(hil).code(), Some(130));
+        assert_eq!(fs::read_to_string(place.path("switched")).unwrap(), "controller\nboard\n");
+        assert!(said.contains(told), "{said}");
+    }
+}
+
 /// A pipe that takes no more, as that of a pager which shows its first page.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = io::pipe().unwrap();

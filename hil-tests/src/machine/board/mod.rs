@@ -186,12 +186,20 @@ impl Machine for Board {
 
     async fn power_cut(&self) -> Result<(), MachineError> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        switch::run(&self.file.name, &self.file.power.off).await?;
-        self.on.store(false, Ordering::Relaxed);
-        match &self.file.media {
+        let off = switch::run(&self.file.name, &self.file.power.off).await;
+        if off.is_ok() {
+            self.on.store(false, Ordering::Relaxed);
+        }
+        let given_back = match &self.file.media {
             // Whoever wanted to write it was interrupted.
             Some(media) if self.card.is_here().await => self.give_back(media).await,
             _ => Ok(()),
+        };
+        match (off, given_back) {
+            (Err(off), Err(card)) => {
+                Err(MachineError::OnWithoutCard { off: Box::new(off), card: Box::new(card) })
+            }
+            (off, given_back) => off.and(given_back),
         }
     }
 
