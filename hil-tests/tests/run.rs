@@ -278,6 +278,36 @@ fn a_card_is_given_back_also_if_the_power_can_not_be_cut_and_what_fails_of_both_
     }
 }
 
+#[test]
+fn a_second_interruption_ends_a_switch_with_all_that_it_has_begun() {
+    let mux = "sh -c 'echo $$ >begun; mv begun switching; while :; do sleep 0.1; done'; exit 1";
+    let place = Place::new("exit 0").script("off", "exit 0").script("mux", mux);
+    let mut arguments = BOARD;
+    arguments[5] = "fresh-host";
+    let hil = place.with_card().run(&arguments);
+    wait_until(|| place.path("switching").exists(), None);
+    assert_eq!(interrupt_until_it_ends(hil).code(), Some(130));
+    let switching = fs::read_to_string(place.path("switching")).unwrap();
+    let line = PathBuf::from(format!("/proc/{}/cmdline", switching.trim()));
+    wait_until(|| fs::read(&line).unwrap_or_default().is_empty(), None);
+}
+
+#[test]
+fn a_switch_that_asks_on_the_terminal_fails_at_once_and_says_so() {
+    let place = Place::new("exit 0").script("off", "read answer </dev/tty");
+    let hil = place.with_board().command(&BOARD);
+    let words = std::iter::once(hil.get_program()).chain(hil.get_args());
+    let line: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    // On a terminal of its own.
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
+    terminal.current_dir(place.0.path()).env("XDG_CACHE_HOME", place.path("cache"));
+    let terminal = terminal.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(end(terminal).code(), Some(1));
+    let report = fs::read_to_string(place.path("results/report.json")).unwrap();
+    assert!(report.contains("off failed: ") && report.contains("/dev/tty"), "{report}");
+}
+
 /// A pipe that takes no more, as that of a pager which shows its first page.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = io::pipe().unwrap();
