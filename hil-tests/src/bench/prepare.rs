@@ -220,12 +220,12 @@ impl Bench {
         Ok(())
     }
 
-    /// A board whose disk stays: only its registration, which nobody knows any more, goes.
+    /// A board whose disk stays: only its registration, which nobody knows any more, goes out of the way.
     async fn prepare_as_it_is(&mut self) -> Result<()> {
         self.machine.power_on().await?;
         wait_for_ssh(self.machine(), BOOT_LIMIT).await?;
         wait_until_booted(self.machine(), BOOT_LIMIT).await?;
-        self.forget_registration().await?;
+        self.set_registration_aside().await?;
         // It may have months of a journal; codes of this endpoint are not made before now.
         let newest = self.root_sh("journalctl -n0 --show-cursor 2>/dev/null; true").await?;
         self.journal = invariants::cursor(&newest);
