@@ -164,13 +164,10 @@ impl Bench {
         copy_directory(&self.paths.endpoint_state(), &self.enrolled_state()).await
     }
 
-    /// Switches everything off.
-    pub async fn close(mut self) {
+    /// Switches everything off. After an error a board may be running still, or its card be here.
+    pub async fn close(mut self) -> Result<()> {
         self.release(None).await;
-        if let Err(error) = self.machine.power_cut().await {
-            // A board may be running still, or its card be here.
-            self.stock.narration.say(&format!("{:#}", anyhow::Error::from(error)));
-        }
+        self.machine.power_cut().await.context("not everything could be switched off and given back")
     }
 
     /// Everything as it was when a scenario that begins with a bare host began.

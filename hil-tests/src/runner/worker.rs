@@ -41,6 +41,7 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
     bench: Option<(String, Bench)>,
+    tidied: Result<()>,
 }
 
 /// How a scenario went, before it is a cell of the report.
@@ -59,11 +60,11 @@ impl Ended {
 
 impl Worker {
     pub(super) fn new(number: usize, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
-        Self { number, shared, stop, bench: None }
+        Self { number, shared, stop, bench: None, tidied: Ok(()) }
     }
 
-    /// Works until nothing is left to do.
-    pub(super) async fn run(mut self) {
+    /// Works until nothing is left to do. An error is the first of the benches that could not be tidied up.
+    pub(super) async fn run(mut self) -> Result<()> {
         while !*self.stop.borrow() {
             let Some(plan) = self.take().await else { break };
             let cell = self.cell(&plan).await;
@@ -71,7 +72,16 @@ impl Worker {
             self.shared.done.lock().await.push(cell);
         }
         if let Some((_, bench)) = self.bench.take() {
-            bench.close().await;
+            self.close(bench).await;
+        }
+        self.tidied
+    }
+
+    /// Said at once, since the run may go on for hours.
+    async fn close(&mut self, bench: Bench) {
+        if let Err(error) = bench.close().await {
+            self.shared.stock.narration.say(&format!("{error:#}"));
+            self.tidied = std::mem::replace(&mut self.tidied, Ok(())).and(Err(error));
         }
     }
 
@@ -118,7 +128,7 @@ impl Worker {
             timeline = bench.marks();
             bench.keep_logs();
             // Whatever it is in the middle of must not reach the next scenario.
-            bench.close().await;
+            self.close(bench).await;
         }
         Cell {
             machine: machine.clone(),
@@ -204,7 +214,7 @@ impl Worker {
         if self.bench.as_ref().is_some_and(|(name, _)| *name != plan.machine)
             && let Some((_, old)) = self.bench.take()
         {
-            old.close().await;
+            self.close(old).await;
         }
         if self.bench.is_none() {
             let place = self.shared.stock.workshop.join(format!("bench-{}", self.number));
