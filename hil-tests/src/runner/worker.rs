@@ -51,7 +51,12 @@ struct Ended {
 }
 
 impl Ended {
-    /// By an interruption, which has made something fail if there are causes: a terminal tells it an image's tools, too.
+    /// What fails while the run ends is made to fail by that, and no failure: a terminal tells it an image's tools, too.
+    fn once_stopped(self, stopped: bool) -> Self {
+        if stopped && self.outcome == Outcome::Failed { Self::interrupted(self.causes) } else { self }
+    }
+
+    /// By an interruption, which has made something fail if there are causes.
     fn interrupted(mut causes: Vec<String>) -> Self {
         causes.insert(0, "the run was interrupted".to_owned());
         Self { outcome: Outcome::Skipped, causes }
@@ -117,7 +122,7 @@ impl Worker {
         let (ended, in_the_middle) = tokio::select! {
             ended = self.attempt(plan, self.shared.results.join(&logs), &mut timeline) => {
                 let failed = ended.outcome == Outcome::Failed;
-                (if failed && *self.stop.borrow() { Ended::interrupted(ended.causes) } else { ended }, failed)
+                (ended.once_stopped(*self.stop.borrow()), failed)
             }
             () = stopped(&mut stop) => (Ended::interrupted(Vec::new()), true),
         };
@@ -263,9 +268,17 @@ mod tests {
 
     #[test]
     fn what_failed_by_an_interruption_is_no_failure_and_its_causes_are_kept() {
-        let ended = Ended::interrupted(vec!["mmdebstrap failed".to_owned()]);
+        let of = |outcome| Ended { outcome, causes: vec!["mmdebstrap failed".to_owned()] };
+        let ended = of(Outcome::Failed).once_stopped(true);
         assert_eq!(ended.outcome, Outcome::Skipped);
         assert_eq!(ended.causes, ["the run was interrupted", "mmdebstrap failed"]);
+        for (outcome, stopped) in
+            [(Outcome::Failed, false), (Outcome::Passed, true), (Outcome::Skipped, true)]
+        {
+            let ended = of(outcome).once_stopped(stopped);
+            assert_eq!(ended.outcome, outcome);
+            assert_eq!(ended.causes, ["mmdebstrap failed"]);
+        }
     }
 
     #[test]
