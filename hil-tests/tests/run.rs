@@ -249,6 +249,66 @@ fn a_card_is_given_back_to_the_board_also_if_the_interruption_comes_in_the_middl
     }
 }
 
+#[test]
+fn a_card_is_given_back_also_if_the_power_can_not_be_cut_and_what_fails_of_both_fails_the_run() {
+    for (back, told) in [
+        ("exit 0", "off failed: the relay is stuck (exit status: 1)\n"),
+        (
+            "exit 3",
+            "off failed: the relay is stuck (exit status: 1); nor could its card be given back to it: ",
+        ),
+    ] {
+        let mux = format!(
+            "echo $1 >>switched; if [ $1 = board ]; then {back}; fi; echo >switching; until [ -e go ]; do sleep 0.1; done"
+        );
+        let off = "if [ -e switching ]; then echo the relay is stuck >&2; exit 1; fi";
+        let place = Place::new("exit 0").script("off", off).script("mux", &mux);
+        let mut arguments = BOARD;
+        arguments[5] = "fresh-host";
+        let mut hil = place.with_card().run(&arguments);
+        let mut stderr = BufReader::new(hil.stderr.take().unwrap());
+        wait_until(|| place.path("switching").exists(), Some(&mut hil));
+        ctrl_c(&hil);
+        assert!(stderr.by_ref().lines().any(|line| line.unwrap().contains("interrupted")));
+        fs::write(place.path("go"), "").unwrap();
+        let said = io::read_to_string(stderr).unwrap();
+        assert_eq!(end(hil).code(), Some(1));
+        assert_eq!(fs::read_to_string(place.path("switched")).unwrap(), "controller\nboard\n");
+        let (_, error) = said.split_once("error: not everything could be switched off").unwrap();
+        assert!(error.contains(told) && place.is_interrupted(), "{said}");
+    }
+}
+
+#[test]
+fn a_second_interruption_ends_a_switch_with_all_that_it_has_begun() {
+    let mux = "sh -c 'echo $$ >begun; mv begun switching; while :; do sleep 0.1; done'; exit 1";
+    let place = Place::new("exit 0").script("off", "exit 0").script("mux", mux);
+    let mut arguments = BOARD;
+    arguments[5] = "fresh-host";
+    let hil = place.with_card().run(&arguments);
+    wait_until(|| place.path("switching").exists(), None);
+    assert_eq!(interrupt_until_it_ends(hil).code(), Some(130));
+    let switching = fs::read_to_string(place.path("switching")).unwrap();
+    let line = PathBuf::from(format!("/proc/{}/cmdline", switching.trim()));
+    wait_until(|| fs::read(&line).unwrap_or_default().is_empty(), None);
+}
+
+#[test]
+fn a_switch_that_asks_on_the_terminal_fails_at_once_and_says_so() {
+    let place = Place::new("exit 0").script("off", "read answer </dev/tty");
+    let hil = place.with_board().command(&BOARD);
+    let words = std::iter::once(hil.get_program()).chain(hil.get_args());
+    let line: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    // On a terminal of its own.
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
+    terminal.current_dir(place.0.path()).env("XDG_CACHE_HOME", place.path("cache"));
+    let terminal = terminal.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(end(terminal).code(), Some(1));
+    let report = fs::read_to_string(place.path("results/report.json")).unwrap();
+    assert!(report.contains("off failed: ") && report.contains("/dev/tty"), "{report}");
+}
+
 /// A pipe that takes no more, as that of a pager which shows its first page.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = io::pipe().unwrap();

@@ -164,13 +164,10 @@ impl Bench {
         copy_directory(&self.paths.endpoint_state(), &self.enrolled_state()).await
     }
 
-    /// Switches everything off.
-    pub async fn close(mut self) {
+    /// Switches everything off. After an error a board may be running still, or its card be here.
+    pub async fn close(mut self) -> Result<()> {
         self.release(None).await;
-        if let Err(error) = self.machine.power_cut().await {
-            // A board may be running still, or its card be here.
-            self.stock.narration.say(&format!("{:#}", anyhow::Error::from(error)));
-        }
+        self.machine.power_cut().await.context("not everything could be switched off and given back")
     }
 
     /// Everything as it was when a scenario that begins with a bare host began.
@@ -220,12 +217,12 @@ impl Bench {
         Ok(())
     }
 
-    /// A board whose disk stays: only its registration, which nobody knows any more, goes.
+    /// A board whose disk stays: only its registration, which nobody knows any more, goes out of the way.
     async fn prepare_as_it_is(&mut self) -> Result<()> {
         self.machine.power_on().await?;
         wait_for_ssh(self.machine(), BOOT_LIMIT).await?;
         wait_until_booted(self.machine(), BOOT_LIMIT).await?;
-        self.forget_registration().await?;
+        self.set_registration_aside().await?;
         // It may have months of a journal; codes of this endpoint are not made before now.
         let newest = self.root_sh("journalctl -n0 --show-cursor 2>/dev/null; true").await?;
         self.journal = invariants::cursor(&newest);

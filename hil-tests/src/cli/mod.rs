@@ -28,7 +28,7 @@ pub struct Cli {
 enum Command {
     /// Show machines and scenarios, and which scenario runs where.
     List(list::List),
-    /// Run scenarios on machines and report. Exit code 1 if one failed or none ran, 130 after Ctrl-C.
+    /// Run scenarios on machines and report. Exit code 1 if one failed, none ran or a machine is not off, 130 after Ctrl-C.
     Run(run::Run),
     /// Boot a machine and log in; it is gone when the shell ends.
     Shell(shell::Shell),

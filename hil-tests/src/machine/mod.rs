@@ -251,6 +251,14 @@ pub enum MachineError {
         /// What it said, or the package to install.
         message: String,
     },
+    /// A board of which neither the power could be cut nor the card be given back.
+    #[error("{off}; nor could its card be given back to it: {card}")]
+    OnWithoutCard {
+        /// Why it may be on.
+        off: Box<MachineError>,
+        /// Why its card may be here.
+        card: Box<MachineError>,
+    },
     /// The path of its monitor's socket would be too long.
     #[error("machine {name}: {} is too long for a socket; choose a shorter directory", path.display())]
     PathTooLong {

@@ -96,9 +96,10 @@ pub async fn run(
         let worker = Worker::new(number, Arc::clone(&shared), stop.clone());
         tokio::spawn(worker.run())
     });
-    let ended: std::result::Result<Vec<()>, _> = join_all(workers).await.into_iter().collect();
+    let ended: std::result::Result<Vec<Result<()>>, _> = join_all(workers).await.into_iter().collect();
     let closed = workshop.close().await.context("what the run has left can't be tidied up");
-    let tidied = ended.context("a worker panicked, and what it had begun is not in the report").and(closed);
+    let ended = ended.context("a worker panicked, and what it had begun is not in the report");
+    let tidied = ended.and_then(|workers| workers.into_iter().collect::<Result<()>>()).and(closed);
     let runs_on = shared.runs_on.lock().await;
     for machine in &mut machines {
         runs_on.get(&machine.name).cloned().unwrap_or_default().clone_into(&mut machine.runs_on);

@@ -41,6 +41,7 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
     bench: Option<(String, Bench)>,
+    tidied: Result<()>,
 }
 
 /// How a scenario went, before it is a cell of the report.
@@ -50,7 +51,12 @@ struct Ended {
 }
 
 impl Ended {
-    /// By an interruption, which has made something fail if there are causes: a terminal tells it an image's tools, too.
+    /// What fails while the run ends is made to fail by that, and no failure: a terminal tells it an image's tools, too.
+    fn once_stopped(self, stopped: bool) -> Self {
+        if stopped && self.outcome == Outcome::Failed { Self::interrupted(self.causes) } else { self }
+    }
+
+    /// By an interruption, which has made something fail if there are causes.
     fn interrupted(mut causes: Vec<String>) -> Self {
         causes.insert(0, "the run was interrupted".to_owned());
         Self { outcome: Outcome::Skipped, causes }
@@ -59,11 +65,11 @@ impl Ended {
 
 impl Worker {
     pub(super) fn new(number: usize, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
-        Self { number, shared, stop, bench: None }
+        Self { number, shared, stop, bench: None, tidied: Ok(()) }
     }
 
-    /// Works until nothing is left to do.
-    pub(super) async fn run(mut self) {
+    /// Works until nothing is left to do. An error is the first of the benches that could not be tidied up.
+    pub(super) async fn run(mut self) -> Result<()> {
         while !*self.stop.borrow() {
             let Some(plan) = self.take().await else { break };
             let cell = self.cell(&plan).await;
@@ -71,7 +77,16 @@ impl Worker {
             self.shared.done.lock().await.push(cell);
         }
         if let Some((_, bench)) = self.bench.take() {
-            bench.close().await;
+            self.close(bench).await;
+        }
+        self.tidied
+    }
+
+    /// Said at once, since the run may go on for hours.
+    async fn close(&mut self, bench: Bench) {
+        if let Err(error) = bench.close().await {
+            self.shared.stock.narration.say(&format!("{error:#}"));
+            self.tidied = std::mem::replace(&mut self.tidied, Ok(())).and(Err(error));
         }
     }
 
@@ -107,7 +122,7 @@ impl Worker {
         let (ended, in_the_middle) = tokio::select! {
             ended = self.attempt(plan, self.shared.results.join(&logs), &mut timeline) => {
                 let failed = ended.outcome == Outcome::Failed;
-                (if failed && *self.stop.borrow() { Ended::interrupted(ended.causes) } else { ended }, failed)
+                (ended.once_stopped(*self.stop.borrow()), failed)
             }
             () = stopped(&mut stop) => (Ended::interrupted(Vec::new()), true),
         };
@@ -118,7 +133,7 @@ impl Worker {
             timeline = bench.marks();
             bench.keep_logs();
             // Whatever it is in the middle of must not reach the next scenario.
-            bench.close().await;
+            self.close(bench).await;
         }
         Cell {
             machine: machine.clone(),
@@ -204,7 +219,7 @@ impl Worker {
         if self.bench.as_ref().is_some_and(|(name, _)| *name != plan.machine)
             && let Some((_, old)) = self.bench.take()
         {
-            old.close().await;
+            self.close(old).await;
         }
         if self.bench.is_none() {
             let place = self.shared.stock.workshop.join(format!("bench-{}", self.number));
@@ -253,9 +268,17 @@ mod tests {
 
     #[test]
     fn what_failed_by_an_interruption_is_no_failure_and_its_causes_are_kept() {
-        let ended = Ended::interrupted(vec!["mmdebstrap failed".to_owned()]);
+        let of = |outcome| Ended { outcome, causes: vec!["mmdebstrap failed".to_owned()] };
+        let ended = of(Outcome::Failed).once_stopped(true);
         assert_eq!(ended.outcome, Outcome::Skipped);
         assert_eq!(ended.causes, ["the run was interrupted", "mmdebstrap failed"]);
+        for (outcome, stopped) in
+            [(Outcome::Failed, false), (Outcome::Passed, true), (Outcome::Skipped, true)]
+        {
+            let ended = of(outcome).once_stopped(stopped);
+            assert_eq!(ended.outcome, outcome);
+            assert_eq!(ended.causes, ["mmdebstrap failed"]);
+        }
     }
 
     #[test]

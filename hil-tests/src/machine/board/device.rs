@@ -121,7 +121,9 @@ mod tests {
     use std::io::Write as _;
     use std::process::Command;
 
-    use super::super::copy_flushed;
+    use futures_util::FutureExt as _;
+
+    use super::super::{PIECE, copy_flushed};
     use super::*;
 
     const MOUNTS: &str =
@@ -200,9 +202,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_device_that_somebody_has_claimed_is_refused_also_if_that_can_not_be_seen_and_a_free_one_is_written()
-    {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_device_that_somebody_has_claimed_is_refused_also_if_that_can_not_be_seen_and_a_free_one_is_written()
+     {
         let card = tempfile::NamedTempFile::new().unwrap();
         card.as_file().set_len(1 << 20).unwrap();
         let Some(device) = Loop::of(card.path()) else {
@@ -214,10 +216,10 @@ mod tests {
         fs::write(image.path(), "image").unwrap();
         // What a mount in another namespace, a pool of ZFS or a second device of btrfs is to the kernel.
         let claim = open(&device.0).unwrap();
-        let error = copy_flushed(image.path(), &device.0).unwrap_err().to_string();
+        let error = copy_flushed(image.path(), &device.0).await.unwrap_err().to_string();
         assert!(error.starts_with("this computer uses it: "), "{error}");
         drop(claim);
-        copy_flushed(image.path(), &device.0).unwrap();
+        copy_flushed(image.path(), &device.0).await.unwrap();
         assert!(fs::read(card.path()).unwrap().starts_with(b"image\0"));
     }
 
@@ -227,12 +229,17 @@ mod tests {
         assert!(error.starts_with("it is neither a disk nor a file"), "{error}");
     }
 
-    #[test]
-    fn a_file_may_be_written() {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_may_be_written_and_who_stops_that_waits_for_one_piece_only() {
         let (file, image) =
             (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
-        fs::write(image.path(), "image").unwrap();
-        copy_flushed(image.path(), file.path()).unwrap();
-        assert_eq!(fs::read(file.path()).unwrap(), b"image");
+        let text = "image".repeat(usize::try_from(PIECE).unwrap() / 4);
+        fs::write(image.path(), &text).unwrap();
+        let mut copying = Box::pin(copy_flushed(image.path(), file.path()));
+        assert!(copying.as_mut().now_or_never().is_none());
+        drop(copying);
+        assert_eq!(fs::metadata(file.path()).unwrap().len(), PIECE);
+        copy_flushed(image.path(), file.path()).await.unwrap();
+        assert!(fs::read(file.path()).unwrap() == text.as_bytes());
     }
 }

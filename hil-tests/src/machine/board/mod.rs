@@ -7,7 +7,7 @@ mod serial;
 mod switch;
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::task::{block_in_place, yield_now};
 
 use super::{Ability, Machine, MachineError, console};
 use crate::ssh::Ssh;
@@ -27,6 +28,8 @@ use switch::Card;
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_secs(1);
 const SERIAL_LIMIT: Duration = Duration::from_secs(10);
+/// A second of a slow card, and enough for a fast one to be fast.
+const PIECE: u64 = 8 << 20;
 
 /// A real board.
 #[derive(Debug)]
@@ -82,10 +85,10 @@ impl Board {
         }
     }
 
-    /// The card is written whole and flushed before it goes back, or the board boots half of it.
+    /// The card is written whole and flushed before it goes back. It is half written if this is dropped.
     async fn write_media(&self, media: &Media) -> Result<(), MachineError> {
         self.card.switch(&self.file.name, &media.to_controller, true).await?;
-        let copied = tokio::task::block_in_place(|| copy_flushed(&media.image, &media.device));
+        let copied = copy_flushed(&media.image, &media.device).await;
         let written = copied.map_err(|source| MachineError::File {
             name: self.file.name.clone(),
             action: "can't write the image to",
@@ -101,11 +104,20 @@ impl Board {
     }
 }
 
-fn copy_flushed(image: &Path, device: &Path) -> io::Result<()> {
-    let mut from = fs::File::open(image)?;
-    let mut to = device::open(device)?;
-    io::copy(&mut from, &mut to)?;
-    to.sync_all()
+/// Piece by piece: dropped, it ends with one, and nothing is left that would have to be flushed.
+async fn copy_flushed(image: &Path, device: &Path) -> io::Result<()> {
+    let (mut from, mut to) =
+        block_in_place(|| Ok::<_, io::Error>((fs::File::open(image)?, device::open(device)?)))?;
+    loop {
+        let copied = block_in_place(|| {
+            let copied = io::copy(&mut from.by_ref().take(PIECE), &mut to)?;
+            to.sync_all().map(|()| copied)
+        })?;
+        if copied < PIECE {
+            return Ok(());
+        }
+        yield_now().await;
+    }
 }
 
 #[async_trait]
@@ -186,12 +198,20 @@ impl Machine for Board {
 
     async fn power_cut(&self) -> Result<(), MachineError> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        switch::run(&self.file.name, &self.file.power.off).await?;
-        self.on.store(false, Ordering::Relaxed);
-        match &self.file.media {
+        let off = switch::run(&self.file.name, &self.file.power.off).await;
+        if off.is_ok() {
+            self.on.store(false, Ordering::Relaxed);
+        }
+        let given_back = match &self.file.media {
             // Whoever wanted to write it was interrupted.
             Some(media) if self.card.is_here().await => self.give_back(media).await,
             _ => Ok(()),
+        };
+        match (off, given_back) {
+            (Err(off), Err(card)) => {
+                Err(MachineError::OnWithoutCard { off: Box::new(off), card: Box::new(card) })
+            }
+            (off, given_back) => off.and(given_back),
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
@@ -23,12 +23,15 @@ pub(super) async fn run(name: &str, words: &[String]) -> Result<(), MachineError
         tool: words.first().cloned().unwrap_or_default(),
         message,
     };
-    let [program, arguments @ ..] = words else { return Ok(()) };
-    let mut command = Command::new(program);
-    // A terminal's Ctrl-C goes to a whole group; what becomes of a switch then is for whoever runs it to say.
-    command.args(arguments).process_group(0);
+    if words.is_empty() {
+        return Ok(());
+    }
+    // In a session, and so a group, of its own. A terminal's Ctrl-C goes to a whole group; what becomes of a switch then is for
+    // whoever runs it to say. And who asks something there, of whom only the group is another, is stopped for ever.
+    let mut command = Command::new("setsid");
+    command.args(words);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut group = Group(command.spawn().map_err(|error| failed(error.to_string()))?);
+    let mut group = Group(command.spawn().map_err(|error| failed(format!("can't run setsid: {error}")))?);
     let (status, said) = timeout(LIMIT, group.end())
         .await
         .map_err(|_| failed(format!("it did not end within {} s", LIMIT.as_secs())))?
@@ -36,7 +39,7 @@ pub(super) async fn run(name: &str, words: &[String]) -> Result<(), MachineError
     if status.success() { Ok(()) } else { Err(failed(format!("{} ({status})", said.trim()))) }
 }
 
-/// A process group by its first process. Dropped before that has ended, it is killed.
+/// A session by its first process. Dropped before that has ended, it is killed.
 struct Group(Child);
 
 impl Group {
@@ -54,7 +57,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         let pid = self.0.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
-            // It may just have ended.
+            // It may just have ended, or have no group of its own yet.
+            let _ = kill_process(pid, Signal::KILL);
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
