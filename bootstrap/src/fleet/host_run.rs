@@ -222,16 +222,21 @@ impl<B: Backend> HostRun<B> {
     }
 
     /// Takes the node for this host, unless another host is the same node.
-    fn claim(&self, node: &ManagedNodeId, step: Step) -> Result<(), Outcome> {
+    fn claim(&self, node: &ManagedNodeId, step: Step) -> Result<(), Setback> {
         self.progress.send_modify(|progress| progress.node = Some(node.clone()));
         match self.run.claims.node(node, &self.spec.name) {
             None => Ok(()),
-            Some(Other::Now(other)) => Err(Outcome::clone_of(&other, node.as_str(), step)),
-            Some(Other::Earlier(other)) => Err(Self::failed(
-                step,
-                format!("its vault names {node}, as the vault of {other} did when it was last seen"),
-                format!("{CLONE_HINT}; if {other} does not hold it any more, run that host first"),
-            )),
+            Some(Other::Now(other)) => Err(Outcome::clone_of(&other, node.as_str(), step).into()),
+            Some(Other::Earlier(other)) => {
+                let outcome = Self::failed(
+                    step,
+                    format!("its vault names {node}, as the vault of {other} did when it was last seen"),
+                    format!("{CLONE_HINT}; if {other} does not hold it any more, run that host first"),
+                );
+                // Seen in this run too, that one may turn out to hold another: two that changed places.
+                let heals = self.run.hosts.iter().any(|host| host.name == other);
+                Err(Setback { outcome, heals })
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use targets::agent::Installation;
 use tokio::time::{Instant, sleep};
 
-use super::{Backend, HostRun};
+use super::{Backend, HostRun, retry::Setback};
 use crate::{
     actions::Action,
     events::{Event, Step},
@@ -32,7 +32,7 @@ pub(super) struct Decision {
 }
 
 impl<B: Backend> HostRun<B> {
-    pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Outcome> {
+    pub(super) async fn decide(&mut self, facts: &Facts) -> Result<Decision, Setback> {
         let refused = |refusal: plan::Refusal| Self::failed(Step::Plan, refusal.to_string(), refusal.hint());
         self.warn_of_clone(facts).await;
         let user = self.run.connector.user(&self.spec).unwrap_or("the login user");
@@ -41,7 +41,7 @@ impl<B: Backend> HostRun<B> {
         let mut stopping = self.stopping.clone();
         let package = tokio::select! {
             package = self.site()?.packages.package(arch, format) => package,
-            () = stopping.asked() => return Err(self.interrupted(Step::Fetch)),
+            () = stopping.asked() => return Err(self.interrupted(Step::Fetch).into()),
         };
         let package = package.map_err(|error| {
             let hint =
@@ -92,7 +92,7 @@ impl<B: Backend> HostRun<B> {
     }
 
     /// What SSM knows of the registration that the host holds.
-    async fn standing(&mut self, facts: &Facts) -> Result<Standing, Outcome> {
+    async fn standing(&mut self, facts: &Facts) -> Result<Standing, Setback> {
         self.run.claims.seen(&self.spec.name);
         let Some(registration) = facts.standing_registration() else { return Ok(Standing::Unregistered) };
         let node = registration.node.clone();

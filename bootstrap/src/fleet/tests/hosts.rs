@@ -345,6 +345,23 @@ async fn what_a_download_says_is_told_without_the_password_of_its_url() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_that_changed_places_are_told_apart_whichever_is_seen_first() {
+    let mut world = World::new(["a", "b"]);
+    assert_eq!(outcomes(&world.run().await), ["online", "online"]);
+    let nodes = ["a", "b"].map(|name| world.machine(name).state().node.clone().unwrap());
+    let names = ["b", "a"].map(crate::inventory::HostName::sample);
+    let others: Arc<std::collections::BTreeSet<_>> = Arc::new(names.iter().cloned().collect());
+    world.holders = names
+        .into_iter()
+        .zip(nodes)
+        .map(|(host, node)| Holder { host, node, others: Arc::clone(&others) })
+        .collect();
+    world.concurrency = 1;
+    world.edit = |host| host.limits.retries = 1;
+    assert_eq!(outcomes(&world.run().await), ["online", "online"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_that_would_register_reads_the_activation_that_is_given() {
     fn given(host: &mut HostSpec, code: &str) {
         let (id, code) = ("0f2e9f5c-7d30-4b4f-9d3f-3a5f6f1c2b7e".to_owned(), code.to_owned());
