@@ -71,6 +71,9 @@ pub fn admit(facts: &Facts, user: &str, by: Escalation) -> Result<(Arch, Package
     if let Some(holder) = &facts.held_by {
         return Err(Refusal::Held(holder.clone()));
     }
+    if let Some(id) = &facts.served_as {
+        return Err(Refusal::ServedAs(id.clone()));
+    }
     // An image that nothing can be installed on may have the agent in it.
     if !matches!(facts.agent, Agent::Installed(_) | Agent::Snap(_)) {
         facts.os.distribution()?;

@@ -63,6 +63,9 @@ pub struct Facts {
     pub saved_vault: SavedVault,
     /// The node for which the agent's credentials are still good: some account's SSM knows it.
     pub credentials_of: Option<ManagedNodeId>,
+    /// The EC2 instance (`i-...`), or whatever else is no managed node, for which the agent's credentials are still good: SSM
+    /// serves the host as that.
+    pub served_as: Option<String>,
     /// What a plan of these facts rests on, in one word that changes with it; known to root only.
     pub premise: Option<String>,
     /// `machine-id`, which two hosts share only if one was cloned from the other.

@@ -50,6 +50,7 @@ fn fresh() -> Facts {
         registration: None,
         saved_vault: SavedVault::None,
         credentials_of: None,
+        served_as: None,
         premise: None,
         machine_id: None,
         config: None,

@@ -21,6 +21,18 @@ fn a_host_registered_elsewhere_is_refused_with_where() {
 }
 
 #[test]
+fn a_host_that_ssm_serves_as_an_instance_is_refused_whatever_its_vault_says() {
+    let admitted = |facts: Facts| {
+        admit(&Facts { served_as: Some("i-0123456789abcdef0".into()), ..facts }, "admin", Escalation::Sudo)
+    };
+    for facts in [fresh(), converged()] {
+        let refusal = admitted(facts).unwrap_err();
+        assert!(refusal.to_string().contains("as i-0123456789abcdef0"), "{refusal}");
+        assert!(refusal.hint().contains("out of the inventory") && refusal.hint().contains("instance profile"));
+    }
+}
+
+#[test]
 fn a_full_disk_is_refused_before_anything_is_sent() {
     let mut facts = fresh();
     facts.free.system_kib = Some(1024);
