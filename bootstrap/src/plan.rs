@@ -12,7 +12,7 @@ use crate::{
         Tag, Tidy, Upload,
     },
     facts::{Agent, Facts, Root, SavedVault},
-    inventory::{Delivery, Escalation, HostSpec, Tags},
+    inventory::{ActivationSource, Delivery, Escalation, HostSpec, Tags},
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
 };
 
@@ -162,8 +162,10 @@ fn refuse_foreign(facts: &Facts, host: &HostSpec, standing: &Standing) -> Result
     if let Some(found) = tags.get(ENVIRONMENT_TAG).filter(|found| **found != wanted) {
         return Err(Refusal::OtherEnvironment { node, found: found.clone(), wanted });
     }
+    // Which role a given activation has only its maker knows.
+    let created = matches!(environment.activation, ActivationSource::Create { .. });
     match &record.iam_role {
-        Some(found) if role_name(found) != role_name(&environment.role) => {
+        Some(found) if created && role_name(found) != role_name(&environment.role) => {
             let (found, wanted) = (found.clone(), environment.role.clone());
             Err(Refusal::OtherRole { node, found, wanted })
         }

@@ -1,6 +1,7 @@
 //! Hosts that are refused, and packages that stay as they are.
 
 use super::*;
+use crate::inventory::TextSource;
 
 #[test]
 fn a_host_registered_elsewhere_is_refused_with_where() {
@@ -18,6 +19,11 @@ fn a_host_registered_elsewhere_is_refused_with_where() {
     other.iam_role = Some("SomeoneElses".into());
     let other = Standing::Known(other, node_tags(&host()));
     assert!(matches!(plan(&converged(), &host(), &package(), &other), Err(Refusal::OtherRole { .. })));
+
+    let mut given = host();
+    let (id, code) = (TextSource::Plain(String::new()), TextSource::Variable("CODE".into()));
+    Arc::make_mut(&mut given.environment).activation = ActivationSource::Given { id, code };
+    assert_eq!(plan(&converged(), &given, &package(), &other), Ok(vec![]), "its activation has its own");
 }
 
 #[test]
