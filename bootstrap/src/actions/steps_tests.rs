@@ -88,6 +88,7 @@ impl Stage {
             .text()
             .expose_secret()
             .replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH", &format!("PATH={}{path}", here("bin")))
+            .replace("/usr/sbin/amazon-ssm-agent", &here("bin/agent-of-suse"))
             .replace("/var/lib/bootstrap", &here("sent"))
             .replace("/var/lib/amazon/ssm", &here("ssm"))
             .replace("/var/lib/dpkg", &here("dpkg"))
@@ -183,6 +184,21 @@ fn a_snap_is_registered_by_its_own_binary_and_started_as_its_own_unit() {
             &format!("systemctl restart {unit}"),
         ]
     );
+}
+
+#[test]
+fn an_agent_that_suses_own_package_brought_is_registered_by_its_binary() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program(
+        "agent-of-suse",
+        &format!("mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"),
+    );
+    let register =
+        Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered, proxy: None });
+    let (code, said) = stage.run(&[register], &Installation { binary: "/nowhere/agent", ..PACKAGED });
+    assert_eq!(code, Some(0), "{said}");
+    assert!(stage.calls().iter().any(|call| call.starts_with("agent-of-suse -register -y ")), "{said}");
 }
 
 #[test]

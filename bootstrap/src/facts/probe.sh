@@ -132,8 +132,10 @@ facts() {
     say package.hold "$hold"
     # A power cut may have come between a package manager's database and the files, which are then empty.
     damaged=
-    [ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
-    for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
+    # SUSE's own package has its programs in /usr/sbin.
+    [ -s /usr/bin/amazon-ssm-agent ] || [ -s /usr/sbin/amazon-ssm-agent ] || damaged=yes
+    for file in /usr/bin/ssm-* /usr/sbin/ssm-* "/etc/systemd/system/$2" "/usr/lib/systemd/system/$2" \
+        "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
         [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
     done
     # Somebody may have removed what starts it. An operator's own unit counts too, and so does one that is masked.

@@ -19,6 +19,9 @@ fn probe_in(root: &Path) -> String {
     for path in [
         "/usr/bin/amazon-ssm-agent",
         "/usr/bin/ssm-*",
+        "/usr/sbin/amazon-ssm-agent",
+        "/usr/sbin/ssm-*",
+        "/usr/lib/systemd/system/",
         "/run/systemd/system",
         "/run/bootstrap.lock",
         "/var/lib/bootstrap",
@@ -63,6 +66,21 @@ fn a_package_whose_unit_somebody_removed_is_damaged_and_an_operators_own_unit_wi
     fs::create_dir_all(root.join("etc/systemd/system")).unwrap();
     symlink("/dev/null", root.join("etc/systemd/system/agent.service")).unwrap();
     assert!(!damaged(), "it is masked");
+}
+
+#[test]
+fn suses_own_package_is_whole_with_its_programs_in_usr_sbin() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+    written(root, "lib/systemd/system/agent.service", "[Service]\n");
+    program(root, "rpm", "#!/bin/sh\ncase $* in *-q*) echo 3.3.987.0 ;; esac\n");
+    let agent = || Facts::parse(&probe_in(root), Timestamp::now()).unwrap().agent;
+    assert_eq!(agent(), Agent::Broken, "nothing is there");
+    written(root, "usr/sbin/amazon-ssm-agent", "program");
+    assert_eq!(agent(), Agent::Installed("3.3.987.0".parse().unwrap()));
+    written(root, "usr/sbin/ssm-agent-worker", "");
+    assert_eq!(agent(), Agent::Broken, "a power cut emptied one");
 }
 
 #[test]
