@@ -217,6 +217,14 @@ fn step_of(word: &str) -> Option<Step> {
     }
 }
 
+/// What SSM says where an activation has no room left.
+const FULL: &str = "RegistrationLimitExceeded";
+
+/// Whether a step failed since its activation has no room left, from what the host printed.
+pub fn is_full(lines: &[String]) -> bool {
+    lines.iter().any(|line| line.contains(FULL))
+}
+
 /// What to do about a failed step, from what the host printed.
 pub fn hint(step: Step, lines: &[String]) -> String {
     const KNOWN: &[(&str, &str)] = &[
@@ -234,8 +242,8 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "run the same command again, which takes a new activation; one that the inventory gives must be replaced there",
         ),
         (
-            "RegistrationLimitExceeded",
-            "the given activation is used up; give a new one, or leave `activation` out of the inventory",
+            FULL,
+            "run the same command again, which takes a new activation; one that the inventory gives is used up: replace it there, or leave `activation` out",
         ),
         ("is masked", "run `systemctl unmask amazon-ssm-agent` on the host, then the same command again"),
         ("has changed since it was looked at", "run the same command again: it looks at what is there now"),

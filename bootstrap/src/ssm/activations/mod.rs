@@ -206,6 +206,11 @@ impl<C: ControlPlane> Activations<C> {
         }
     }
 
+    /// A host found the activation full, so it is handed out no more. Tells whether the next one to ask gets another.
+    pub fn found_full(&self, environment: &EnvironmentName, id: &str) -> bool {
+        self.pools.get(environment).is_some_and(|pool| pool.found_full(id))
+    }
+
     /// Hands out no more and deletes all that were created, waiting for one that is being created right now. What
     /// could not be deleted is tried again if this is called again.
     pub async fn close(&self) -> Vec<(ActivationId, Result<(), SsmError>)> {

@@ -153,6 +153,11 @@ impl<C: ControlPlane> Pool<C> {
         self.state().unserved += 1;
     }
 
+    pub(super) fn found_full(&self, id: &str) -> bool {
+        self.state().open.take_if(|open| open.handout.id.as_str() == id);
+        matches!(self.source, Source::Create { .. })
+    }
+
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.closing.notify_waiters();
