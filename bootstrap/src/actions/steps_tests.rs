@@ -338,12 +338,12 @@ fn a_proxy_is_told_to_the_service_and_to_the_registration_and_taken_back_alone()
     let binary = stage.program(
         "agent",
         &format!(
-            "env | grep -i _proxy= | sort >$stage/environment\n\
+            "env | grep -i _proxy= | LC_ALL=C sort >$stage/environment\n\
             mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"
         ),
     );
     let leak = |path: PathBuf| -> &'static str { Box::leak(path.display().to_string().into_boxed_str()) };
-    let file = stage.path("unit.d/bootstrap-proxy.conf");
+    let file = stage.path("unit.d/zz-bootstrap-proxy.conf");
     let agent = Installation { binary: leak(binary), environment: leak(file.clone()), ..PACKAGED };
     let proxy = Proxy::sample("http://proxy.example:3128", &[".lan"]);
     let write = SetProxy::wanted(None, Some(&proxy), &agent).unwrap().unwrap();
@@ -356,7 +356,8 @@ fn a_proxy_is_told_to_the_service_and_to_the_registration_and_taken_back_alone()
     assert_eq!(SetProxy::wanted(Some(&written), Some(&proxy), &agent), Ok(None), "{written}");
     assert_eq!(
         fs::read_to_string(stage.path("environment")).unwrap(),
-        "http_proxy=http://proxy.example:3128\nhttps_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254,.lan\n"
+        "HTTPS_PROXY=http://proxy.example:3128\nHTTP_PROXY=http://proxy.example:3128\nNO_PROXY=169.254.169.254,.lan\n\
+        http_proxy=http://proxy.example:3128\nhttps_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254,.lan\n"
     );
     assert_eq!(stage.calls()[0], "systemctl daemon-reload", "before the start");
     assert_eq!(fs::read_dir(stage.path("unit.d")).unwrap().count(), 1, "no part is left");

@@ -12,7 +12,7 @@ premise() {
             done
             TZ=UTC0 ls -ln /usr/bin/amazon-ssm-agent /usr/sbin/amazon-ssm-agent /snap/amazon-ssm-agent/current
             cat /etc/amazon/ssm/amazon-ssm-agent.json \
-                /etc/systemd/system/*amazon-ssm-agent*.d/bootstrap-proxy.conf /etc/init/amazon-ssm-agent.override
+                /etc/systemd/system/*amazon-ssm-agent*.d/zz-bootstrap-proxy.conf /etc/init/amazon-ssm-agent.override
         } 2>/dev/null | cksum
     )
     [ -z "$sum" ] || echo "${sum%% *}-${sum#* }"

@@ -168,7 +168,7 @@ facts() {
     if [ -d /run/systemd/system ]; then
         say service systemd
         systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | quote service.state
-        show environment "/etc/systemd/system/$unit.d/bootstrap-proxy.conf"
+        show environment "/etc/systemd/system/$unit.d/zz-bootstrap-proxy.conf"
     elif [ -d /run/openrc ]; then
         say service openrc
     elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then

@@ -186,7 +186,7 @@ fn a_proxy_is_told_before_the_agent_starts_and_a_change_of_it_restarts_the_agent
     host.proxy = Some(crate::inventory::Proxy::sample("http://proxy.example:3128", &[".lan"]));
     let planned = |facts: &Facts, standing: &Standing| plan(facts, &host, &package(), standing).unwrap();
     let sentences = |actions: &[Action]| actions.iter().map(Action::sentence).collect::<Vec<_>>();
-    let drop_in = "write /etc/systemd/system/amazon-ssm-agent.service.d/bootstrap-proxy.conf";
+    let drop_in = "write /etc/systemd/system/amazon-ssm-agent.service.d/zz-bootstrap-proxy.conf";
 
     let actions = planned(&fresh(), &Standing::Unregistered);
     let at = |word: &str| sentences(&actions).iter().position(|sentence| sentence.starts_with(word)).unwrap();
