@@ -32,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// So long after a call without an answer AWS may still be at work on it.
 const AWS_IS_THROUGH_AFTER: Duration = Duration::from_mins(2);
 
+/// AWS takes 30 days by its own clock, which ours may be ahead of.
+const LONGEST_LIFE: Duration = Duration::from_mins((30 * 24 * 60) - 10);
+
 /// AWS's limit for the tags of a node, which come from the activation.
 const MAX_TAGS: usize = 50;
 
@@ -96,7 +99,7 @@ impl<C: ControlPlane> Pool<C> {
         let ActivationPool { environment, control_plane, hosts, tags, patience } = pool;
         let source = match &environment.activation {
             ActivationSource::Create { expires_in } => Source::Create {
-                expires_in: *expires_in,
+                expires_in: LONGEST_LIFE.min(*expires_in),
                 // Whatever hosts may take, each activation serves many of them.
                 patience: patience.min(*expires_in / 2),
                 description: format!("bootstrap run {run}, environment {}", environment.name)

@@ -179,6 +179,18 @@ async fn an_activation_that_expired_while_the_controller_was_suspended_is_not_ha
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_longest_life_that_the_inventory_takes_is_one_that_aws_takes_from_a_clock_that_is_ahead() {
+    let mut dev = environment("dev");
+    dev.activation = ActivationSource::Create { expires_in: Duration::from_hours(30 * 24) };
+    let run = Run::of(dev, 1);
+    run.activations.acquire(&run.dev).await.unwrap();
+    let calls = run.fake.calls();
+    let (_, Call::CreateActivation(request)) = &calls[0] else { panic!("{calls:?}") };
+    let short_of = Duration::from_hours(30 * 24) - request.expires_in;
+    assert!((Duration::from_mins(5)..Duration::from_hours(1)).contains(&short_of), "{short_of:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_for_is_what_the_inventory_says() {
     let run = Run::over(4);
     run.activations.acquire(&run.dev).await.unwrap();
