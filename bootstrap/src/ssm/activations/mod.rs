@@ -269,8 +269,11 @@ async fn remove_lost<C: ControlPlane>(
 ) -> Result<Vec<(ActivationId, Result<(), SsmError>)>, SsmError> {
     let known = pool.created();
     let keep = |run: &RunId| *run != pool.run;
-    let found = tokio::time::timeout(DELETION_WITHIN, leftovers(pool.control_plane.as_ref(), &keep)).await;
+    // By name: an account may have thousands, and AWS keeps those that have expired.
+    let name = pool.instance_name();
+    let found = tokio::time::timeout(DELETION_WITHIN, pool.control_plane.activations_named(name)).await;
     let found = found.unwrap_or_else(|_| Err(SsmError::no_answer("DescribeActivations", DELETION_WITHIN)))?;
+    let found = leftovers::left_of(found, &keep);
     // Other environments of this run may have theirs in the same account, and at work.
     let own = pool.environment.name.as_str();
     let is_lost = |leftover: &Leftover| {

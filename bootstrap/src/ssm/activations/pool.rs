@@ -147,6 +147,11 @@ impl<C: ControlPlane> Pool<C> {
         }
     }
 
+    /// What nodes are called until they have a name of their own; all activations of this pool have it.
+    pub(super) fn instance_name(&self) -> &str {
+        self.environment.name.as_str()
+    }
+
     pub(super) fn known_registered(&self) {
         let mut state = self.state();
         state.unserved = state.unserved.saturating_sub(1);
@@ -267,7 +272,7 @@ impl<C: ControlPlane> Pool<C> {
             role: self.environment.role.clone(),
             limit,
             expires_in: *expires_in,
-            default_instance_name: Some(self.environment.name.to_string()),
+            default_instance_name: Some(self.instance_name().to_owned()),
             description: description.clone(),
             tags: tags.clone(),
         };
