@@ -197,7 +197,7 @@ impl Refusal {
                 "take the host out of the inventory; AWS publishes packages for x86_64, arm64 and, as deb only, 32-bit arm".to_owned()
             }
             Self::Clock { .. } => {
-                "set the clock (`timedatectl set-ntp true`), since AWS refuses signatures that are 5 minutes off".to_owned()
+                "set its clock (`timedatectl set-ntp true`), since AWS refuses signatures that are 5 minutes off; if other hosts are told the same, this machine's clock is the wrong one".to_owned()
             }
             Self::DiskFull { .. } => "free some space on the host and run the same command again".to_owned(),
             Self::Configuration(_) => "mend that file on the host, or move it away; it is left as it is".to_owned(),

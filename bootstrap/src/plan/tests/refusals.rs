@@ -187,7 +187,9 @@ fn a_package_is_installed_by_the_distributions_tool_and_a_broken_one_by_rpm() {
 fn a_clock_that_is_far_off_is_named_before_the_sudo_that_refuses_because_of_it() {
     let words = "sudo: unable to get time of day: Value too large for defined data type".to_owned();
     let facts = Facts { root: Root::Refused(words), clock_ahead_seconds: 2_200_000_000, ..fresh() };
-    assert_eq!(admit(&facts, "pi", Escalation::Sudo), Err(Refusal::Clock { ahead_seconds: 2_200_000_000 }));
+    let refusal = admit(&facts, "pi", Escalation::Sudo).unwrap_err();
+    assert_eq!(refusal, Refusal::Clock { ahead_seconds: 2_200_000_000 });
+    assert!(refusal.hint().contains("this machine's clock"), "{}", refusal.hint());
 }
 
 #[test]
