@@ -2,6 +2,7 @@
 //! the work are the same code. First [`admit`] says which package a host needs, or why it is refused;
 //! then, with the package and what SSM knows of the host, [`plan`] lists the gaps.
 
+mod forgetful;
 mod refusal;
 
 use targets::{Arch, PackageFormat, PackageTool};
@@ -16,6 +17,7 @@ use crate::{
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
 };
 
+pub use forgetful::forgets;
 pub use refusal::Refusal;
 
 /// The tag on every managed node that says which environment of the inventory it belongs to.

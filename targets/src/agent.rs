@@ -109,7 +109,10 @@ mod tests {
     fn what_adds_to_the_environment_lies_where_the_service_manager_looks_for_it() {
         for Installation { unit, environment, .. } in [PACKAGED, SNAP] {
             assert_eq!(environment, format!("/etc/systemd/system/{unit}.d/zz-bootstrap-proxy.conf"));
-            assert!(environment.rsplit('/').next() > Some("override.conf"), "of two drop-ins the last one wins");
+            assert!(
+                environment.rsplit('/').next() > Some("override.conf"),
+                "of two drop-ins the last one wins"
+            );
         }
         assert_eq!(UPSTART.environment, format!("/etc/init/{}.override", UPSTART.unit));
     }

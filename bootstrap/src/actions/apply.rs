@@ -400,7 +400,8 @@ mod tests {
         let hint_for = |line: &str| hint(Step::Install, &[line.to_owned()]);
         let fips = "package amazon-ssm-agent-3.1.0.0-1.x86_64 does not verify: no digest";
         assert!(hint_for(fips).contains("FIPS"));
-        let micro = "This is a transactional-server, please use transactional-update to update or modify the system.";
+        let micro =
+            "This is a transactional-server, please use transactional-update to update or modify the system.";
         assert!(hint_for(micro).contains("reboot"));
     }
 

@@ -76,6 +76,8 @@ pub struct Facts {
     pub environment: Option<String>,
     /// Free space.
     pub free: FreeSpace,
+    /// How what the agent keeps lies in memory, if it does.
+    pub memory: Option<Memory>,
     /// How far the host's clock is ahead of the controller's, in seconds.
     pub clock_ahead_seconds: i64,
     /// Packages that were sent and not installed yet, by file name.
@@ -140,6 +142,15 @@ pub enum SavedVault {
     None,
     /// A saved vault, with the registration in it, if there is one.
     Left(Option<Registration>),
+}
+
+/// How what the agent keeps lies in memory, which forgets it at the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// It is on a file system of memory, such as tmpfs.
+    FileSystem,
+    /// It is on an overlay that writes to memory, over a disk that is not written to.
+    Overlay,
 }
 
 /// Free space, in KiB; `None` where df(1) did not tell.

@@ -9,7 +9,7 @@ use targets::{
     outputs::{PackageState, ServiceState, dpkg, rpm, snap, systemd, upstart},
 };
 
-use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault};
+use super::{Agent, Facts, FreeSpace, Memory, Registration, Root, SavedVault};
 
 /// As much of what a host says instead of facts as tells what it is.
 const LONGEST_QUOTE: usize = 200;
@@ -158,6 +158,10 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
             // df(1) has words of its own for file systems without a size.
             state_kib: answer.number("free.state").unwrap_or_default(),
             system_kib: answer.number("free.system").unwrap_or_default(),
+        },
+        memory: match answer.get("state.memory") {
+            Some("overlay") => Some(Memory::Overlay),
+            other => other.map(|_| Memory::FileSystem),
         },
         clock_ahead_seconds: clock.saturating_sub(now.as_second()),
         staged: answer.staged,

@@ -183,8 +183,33 @@ facts() {
         say service none
     fi
 
-    # A line for each, unless one of them can't be looked at: then it is not known which.
-    df -Pk /var/lib /usr 2>/dev/null | awk '{ free[NR] = $4 } END { if (NR == 3) print "free.state=" free[2] "\nfree.system=" free[3] }'
+    # What is free, and whether what the agent keeps lies in memory: on such a file system, or on an overlay that writes to
+    # one. Where the overlay of a container writes nobody in it sees. Nor does one where that of the initramfs of Raspberry
+    # Pi OS before 12 does, but it is known by its name.
+    df -Pk /var/lib /usr 2>/dev/null | awk -v state=$ssm '
+        function on(path,  i, best) {
+            for (i = 1; i <= mounts; i++)
+                if (index(path "/", point[i] "/") == 1 && length(point[i]) >= length(point[best + 0])) best = i
+            return best + 0
+        }
+        file == "mounts" {
+            mounts++
+            point[mounts] = $2
+            sub("/$", "", point[mounts])
+            kind[mounts] = $3
+            options[mounts] = "," $4
+            next
+        }
+        { free[++lines] = $4 }
+        END {
+            # A line for each, unless one of them cannot be looked at: then it is not known which.
+            if (lines == 3) print "free.state=" free[2] "\nfree.system=" free[3]
+            at = on(state)
+            if (kind[at] == "overlay" && match(options[at], ",upperdir=[^,]*")) {
+                upper = substr(options[at], RSTART + 10, RLENGTH - 10)
+                if (kind[on(upper)] == "tmpfs" || (upper == "/upper/data" && on(upper) == at)) print "state.memory=overlay"
+            } else if (kind[at] ~ "^(tmpfs|ramfs|rootfs)$") print "state.memory=file-system"
+        }' - file=mounts /proc/mounts
     for staged in /var/lib/bootstrap/*; do
         [ -f "$staged" ] && say staged "${staged##*/}"
     done

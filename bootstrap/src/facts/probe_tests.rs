@@ -10,10 +10,11 @@ use std::{
 use jiff::Timestamp;
 use targets::PackageTool;
 
-use super::{Agent, Facts, PROBE, Registration, SavedVault};
+use super::{Agent, Facts, Memory, PROBE, Registration, SavedVault};
 
 /// What the probe says of a host whose files lie in `root`, with programs of its own before ours.
 fn probe_in(root: &Path) -> String {
+    let root_has = |path: &str| root.join(path).exists();
     let root = root.display();
     let mut script = PROBE.text.replace("PATH=", &format!("PATH={root}/bin:"));
     for path in [
@@ -30,6 +31,9 @@ fn probe_in(root: &Path) -> String {
         "/etc/machine-id",
     ] {
         script = script.replace(path, &format!("{root}{path}"));
+    }
+    if root_has("proc/mounts") {
+        script = script.replace("/proc/mounts", &format!("{root}/proc/mounts"));
     }
     let directories = "for directory in /etc /run /usr/local/lib /usr/lib /lib;";
     assert!(script.contains(directories) && script.contains("me=$(id -u)"));
@@ -192,4 +196,35 @@ fn a_place_that_cannot_be_looked_at_does_not_get_the_space_of_the_other() {
     for line in lines {
         assert_eq!(free_of(line), (None, None), "{line}");
     }
+}
+
+#[test]
+fn a_host_that_forgets_at_its_next_boot_is_told_from_one_that_does_not() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let state = root.join("var/lib/amazon/ssm").display().to_string();
+    let memory = |mounts: &str| {
+        written(root, "proc/mounts", &format!("proc /proc proc rw 0 0\n{mounts}\n"));
+        let facts = Facts::parse(&probe_in(root), Timestamp::now()).unwrap();
+        assert!(facts.free.state_kib.is_some());
+        facts.memory
+    };
+    let disk = "/dev/root / ext4 rw,relatime 0 0";
+    assert_eq!(memory(disk), None);
+    assert_eq!(memory(&format!("rootfs / rootfs rw 0 0\n{disk}\ntmpfs /run tmpfs rw 0 0")), None);
+    assert_eq!(memory("none / tmpfs rw,relatime 0 0"), Some(Memory::FileSystem));
+    // A diskless fleet may keep on a disk what must last.
+    assert_eq!(memory(&format!("none / tmpfs rw 0 0\n/dev/sda1 {state} ext4 rw 0 0")), None);
+    // overlayroot, as Raspberry Pi OS 12 and Ubuntu have it.
+    let overlayroot = "overlayroot / overlay rw,lowerdir=/media/root-ro,upperdir=/media/root-rw/overlay,workdir=/media/root-rw/overlay-workdir/_ 0 0";
+    assert_eq!(
+        memory(&format!("{overlayroot}\ntmpfs-root /media/root-rw tmpfs rw,relatime 0 0")),
+        Some(Memory::Overlay)
+    );
+    assert_eq!(memory(&format!("{overlayroot}\n/dev/sda2 /media/root-rw ext4 rw,relatime 0 0")), None);
+    // raspi-config, until Raspberry Pi OS 11.
+    let raspi = "overlay / overlay rw,noatime,lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work 0 0";
+    assert_eq!(memory(raspi), Some(Memory::Overlay));
+    let container = "overlay / overlay rw,lowerdir=/var/lib/docker/overlay2/l/A,upperdir=/var/lib/docker/overlay2/b/diff,workdir=/var/lib/docker/overlay2/b/work 0 0";
+    assert_eq!(memory(container), None);
 }

@@ -7,7 +7,7 @@ use targets::{OsRelease, PackageTool, ServiceManager, outputs::ServiceState};
 
 use super::*;
 use crate::{
-    facts::{FreeSpace, Registration, Stays},
+    facts::{FreeSpace, Memory, Registration, Stays},
     inventory::HostSpec,
 };
 
@@ -51,6 +51,7 @@ fn fresh() -> Facts {
         saved_vault: SavedVault::None,
         credentials_of: None,
         served_as: None,
+        memory: None,
         premise: None,
         machine_id: None,
         config: None,
@@ -165,6 +166,23 @@ fn a_package_that_was_sent_and_is_installed_already_is_removed_without_a_restart
     let facts = Facts { staged: vec![package().file_name], ..converged() };
     let actions = plan(&facts, &host(), &package(), &known()).unwrap();
     assert_eq!(actions, [Action::Tidy(Tidy { packages: 1 })]);
+}
+
+#[test]
+fn a_host_that_forgets_is_warned_of_where_something_is_done_that_should_last() {
+    let warning = |facts: Facts, memory, standing: &Standing| {
+        let facts = Facts { memory, ..facts };
+        forgets(&facts, &plan(&facts, &host(), &package(), standing).unwrap())
+    };
+    let overlay = warning(fresh(), Some(Memory::Overlay), &Standing::Unregistered).unwrap();
+    assert!(overlay.contains("another node") && overlay.contains("raspi-config"), "{overlay}");
+    let diskless = warning(fresh(), Some(Memory::FileSystem), &Standing::Unregistered).unwrap();
+    assert!(diskless.contains("/var/lib/amazon/ssm lies in memory"), "{diskless}");
+    assert_eq!(warning(fresh(), None, &Standing::Unregistered), None);
+    // It was registered before the overlay was switched on.
+    assert_eq!(warning(converged(), Some(Memory::Overlay), &known()), None);
+    let down = Facts { unit: ServiceState { active: false, enabled: true }, ..converged() };
+    assert_eq!(warning(down, Some(Memory::Overlay), &known()), None);
 }
 
 #[test]

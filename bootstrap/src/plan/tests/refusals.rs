@@ -34,7 +34,9 @@ fn a_host_that_ssm_serves_as_an_instance_is_refused_whatever_its_vault_says() {
     for facts in [fresh(), converged()] {
         let refusal = admitted(facts).unwrap_err();
         assert!(refusal.to_string().contains("as i-0123456789abcdef0"), "{refusal}");
-        assert!(refusal.hint().contains("out of the inventory") && refusal.hint().contains("instance profile"));
+        assert!(
+            refusal.hint().contains("out of the inventory") && refusal.hint().contains("instance profile")
+        );
     }
 }
 
