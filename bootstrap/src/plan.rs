@@ -2,6 +2,7 @@
 //! the work are the same code. First [`admit`] says which package a host needs, or why it is refused;
 //! then, with the package and what SSM knows of the host, [`plan`] lists the gaps.
 
+mod forgetful;
 mod refusal;
 
 use targets::{Arch, PackageFormat, PackageTool};
@@ -12,10 +13,11 @@ use crate::{
         Tag, Tidy, Upload,
     },
     facts::{Agent, Facts, Root, SavedVault},
-    inventory::{Delivery, Escalation, HostSpec, Tags},
+    inventory::{ActivationSource, Delivery, Escalation, HostSpec, Tags},
     ssm::{ManagedNodeId, NodeRecord, PingStatus},
 };
 
+pub use forgetful::forgets;
 pub use refusal::Refusal;
 
 /// The tag on every managed node that says which environment of the inventory it belongs to.
@@ -70,6 +72,9 @@ pub fn admit(facts: &Facts, user: &str, by: Escalation) -> Result<(Arch, Package
     }
     if let Some(holder) = &facts.held_by {
         return Err(Refusal::Held(holder.clone()));
+    }
+    if let Some(id) = &facts.served_as {
+        return Err(Refusal::ServedAs(id.clone()));
     }
     // An image that nothing can be installed on may have the agent in it.
     if !matches!(facts.agent, Agent::Installed(_) | Agent::Snap(_)) {
@@ -159,8 +164,10 @@ fn refuse_foreign(facts: &Facts, host: &HostSpec, standing: &Standing) -> Result
     if let Some(found) = tags.get(ENVIRONMENT_TAG).filter(|found| **found != wanted) {
         return Err(Refusal::OtherEnvironment { node, found: found.clone(), wanted });
     }
+    // Which role a given activation has only its maker knows.
+    let created = matches!(environment.activation, ActivationSource::Create { .. });
     match &record.iam_role {
-        Some(found) if role_name(found) != role_name(&environment.role) => {
+        Some(found) if created && role_name(found) != role_name(&environment.role) => {
             let (found, wanted) = (found.clone(), environment.role.clone());
             Err(Refusal::OtherRole { node, found, wanted })
         }

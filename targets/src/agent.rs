@@ -48,7 +48,8 @@ pub struct Installation {
     pub vault: &'static str,
     /// The configuration that is read.
     pub config: &'static str,
-    /// What adds to its environment: a drop-in of our own for the unit; an override, of which a job has only one.
+    /// What adds to its environment: a drop-in of our own for the unit, whose name sorts behind `override.conf`, that of
+    /// `systemctl edit`; an override, of which a job has only one.
     pub environment: &'static str,
 }
 
@@ -60,7 +61,7 @@ pub const PACKAGED: Installation = Installation {
     cli: "/usr/bin/ssm-cli",
     vault: VAULT,
     config: CONFIG,
-    environment: "/etc/systemd/system/amazon-ssm-agent.service.d/bootstrap-proxy.conf",
+    environment: "/etc/systemd/system/amazon-ssm-agent.service.d/zz-bootstrap-proxy.conf",
 };
 
 /// Installed from a .deb or .rpm on a host with upstart, as on Amazon Linux 1.
@@ -81,7 +82,7 @@ pub const SNAP: Installation = Installation {
     cli: "/snap/amazon-ssm-agent/current/ssm-cli",
     vault: VAULT,
     config: CONFIG,
-    environment: "/etc/systemd/system/snap.amazon-ssm-agent.amazon-ssm-agent.service.d/bootstrap-proxy.conf",
+    environment: "/etc/systemd/system/snap.amazon-ssm-agent.amazon-ssm-agent.service.d/zz-bootstrap-proxy.conf",
 };
 
 #[cfg(test)]
@@ -107,7 +108,11 @@ mod tests {
     #[test]
     fn what_adds_to_the_environment_lies_where_the_service_manager_looks_for_it() {
         for Installation { unit, environment, .. } in [PACKAGED, SNAP] {
-            assert_eq!(environment, format!("/etc/systemd/system/{unit}.d/bootstrap-proxy.conf"));
+            assert_eq!(environment, format!("/etc/systemd/system/{unit}.d/zz-bootstrap-proxy.conf"));
+            assert!(
+                environment.rsplit('/').next() > Some("override.conf"),
+                "of two drop-ins the last one wins"
+            );
         }
         assert_eq!(UPSTART.environment, format!("/etc/init/{}.override", UPSTART.unit));
     }

@@ -118,7 +118,7 @@ const UNSUPPORTED: [(&str, &str); 19] = [
     ("void", "AWS builds no package of the agent for it"),
     ("slackware", "AWS builds no package of the agent for it"),
     ("nixos", "packages can only come from its own configuration; set services.amazon-ssm-agent.enable"),
-    ("ubuntu-core", "it takes snaps only; install the snap amazon-ssm-agent instead"),
+    ("ubuntu-core", "it takes confined snaps only, and the agent's is a classic one"),
     ("bottlerocket", "it brings the agent in its control container; register that instead"),
     ("flatcar", IMMUTABLE),
     ("rhcos", IMMUTABLE),

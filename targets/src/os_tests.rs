@@ -200,7 +200,7 @@ fn distributions_without_a_package_are_refused_with_their_own_reason() {
         (
             "NAME=\"Ubuntu Core\"\nVERSION=\"22\"\nID=ubuntu-core\nPRETTY_NAME=\"Ubuntu Core 22\"\nVERSION_ID=\"22\"\n",
             "Ubuntu Core 22",
-            "snap",
+            "classic",
         ),
         (
             "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=40\nPRETTY_NAME=\"Fedora CoreOS 40.20240906.3.0\"\n\

@@ -217,6 +217,17 @@ fn step_of(word: &str) -> Option<Step> {
     }
 }
 
+/// A host that takes no SHA-1 takes no package that has nothing else.
+const UNVERIFIED: &str = "the host's rpm takes no package with such digests or signatures, as in FIPS mode and on RHEL 9: choose a newer agent (`source`), or look at `update-crypto-policies --show` there";
+
+/// What SSM says where an activation has no room left.
+const FULL: &str = "RegistrationLimitExceeded";
+
+/// Whether a step failed since its activation has no room left, from what the host printed.
+pub fn is_full(lines: &[String]) -> bool {
+    lines.iter().any(|line| line.contains(FULL))
+}
+
 /// What to do about a failed step, from what the host printed.
 pub fn hint(step: Step, lines: &[String]) -> String {
     const KNOWN: &[(&str, &str)] = &[
@@ -234,8 +245,8 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "run the same command again, which takes a new activation; one that the inventory gives must be replaced there",
         ),
         (
-            "RegistrationLimitExceeded",
-            "the given activation is used up; give a new one, or leave `activation` out of the inventory",
+            FULL,
+            "run the same command again, which takes a new activation; one that the inventory gives is used up: replace it there, or leave `activation` out",
         ),
         ("is masked", "run `systemctl unmask amazon-ssm-agent` on the host, then the same command again"),
         ("has changed since it was looked at", "run the same command again: it looks at what is there now"),
@@ -260,6 +271,12 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "exclude filtering",
             "the package manager leaves it out: look at its `excludes` and version locks (`dnf versionlock list`)",
         ),
+        (
+            "transactional-update",
+            "the host's system is changed by `transactional-update` only: install the package there by it, reboot, and run the same command again",
+        ),
+        ("does not verify", UNVERIFIED),
+        ("no digest", UNVERIFIED),
         (
             "Read-only file system",
             "the host cannot write there; see `findmnt` and `dmesg` on it for why, then mount it writable",
@@ -375,6 +392,17 @@ mod tests {
         let lines = ["curl: (7) Failed to connect to mirror.example port 443: Connection refused".to_owned()];
         assert!(hint(Step::Register, &lines).contains("agent_endpoint"));
         assert!(hint(Step::Download, &lines).contains("`deliver`"));
+    }
+
+    #[test]
+    fn a_host_that_trusts_no_old_digest_and_one_that_is_changed_by_transactions_are_told_apart() {
+        // rpm 4.16 in FIPS mode, and zypper of SLE Micro.
+        let hint_for = |line: &str| hint(Step::Install, &[line.to_owned()]);
+        let fips = "package amazon-ssm-agent-3.1.0.0-1.x86_64 does not verify: no digest";
+        assert!(hint_for(fips).contains("FIPS"));
+        let micro =
+            "This is a transactional-server, please use transactional-update to update or modify the system.";
+        assert!(hint_for(micro).contains("reboot"));
     }
 
     #[test]

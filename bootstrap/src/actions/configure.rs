@@ -29,8 +29,9 @@ pub enum ConfigureError {
 impl Configure {
     /// What must be written, if anything: `current` is the file on the host, `endpoint` where the agent finds SSM.
     pub fn wanted(current: Option<&str>, endpoint: Option<&str>) -> Result<Option<Self>, ConfigureError> {
-        let mut config = match current {
+        let mut config = match current.filter(|text| !text.trim().is_empty()) {
             Some(text) => serde_json::from_str(text).map_err(|e| ConfigureError::NotJson(e.to_string()))?,
+            // None, or one that a power cut emptied.
             None => json!({}),
         };
         let before = config.clone();
@@ -144,6 +145,14 @@ mod tests {
             })
         );
         assert_eq!(Configure::wanted(Some(&first.content), Some("http://10.0.2.2:8080")), Ok(None));
+    }
+
+    #[test]
+    fn a_file_that_a_power_cut_emptied_is_written_anew() {
+        for empty in ["", "\n"] {
+            let written = Configure::wanted(Some(empty), None).unwrap().unwrap();
+            assert_eq!(written.content, Configure::wanted(None, None).unwrap().unwrap().content);
+        }
     }
 
     #[test]

@@ -91,13 +91,17 @@ mod tests {
         assert_eq!(
             rest,
             "[Service]\nEnvironment=\"http_proxy=http://proxy.example:3128\"\nEnvironment=\"https_proxy=http://proxy.example:3128\"\n\
-            Environment=\"no_proxy=169.254.169.254,10.0.0.0/8,.lan\"\n"
+            Environment=\"no_proxy=169.254.169.254,10.0.0.0/8,.lan\"\n\
+            Environment=\"HTTP_PROXY=http://proxy.example:3128\"\nEnvironment=\"HTTPS_PROXY=http://proxy.example:3128\"\n\
+            Environment=\"NO_PROXY=169.254.169.254,10.0.0.0/8,.lan\"\n"
         );
         let of_upstart = written(&UPSTART);
         assert_eq!(
             of_upstart.split_once('\n').unwrap().1,
             "env http_proxy=\"http://proxy.example:3128\"\nenv https_proxy=\"http://proxy.example:3128\"\n\
-            env no_proxy=\"169.254.169.254,10.0.0.0/8,.lan\"\n"
+            env no_proxy=\"169.254.169.254,10.0.0.0/8,.lan\"\n\
+            env HTTP_PROXY=\"http://proxy.example:3128\"\nenv HTTPS_PROXY=\"http://proxy.example:3128\"\n\
+            env NO_PROXY=\"169.254.169.254,10.0.0.0/8,.lan\"\n"
         );
     }
 
@@ -106,7 +110,7 @@ mod tests {
         let first = SetProxy::wanted(None, Some(&proxy()), &PACKAGED).unwrap().unwrap();
         assert_eq!(
             first.sentence(),
-            "write /etc/systemd/system/amazon-ssm-agent.service.d/bootstrap-proxy.conf"
+            "write /etc/systemd/system/amazon-ssm-agent.service.d/zz-bootstrap-proxy.conf"
         );
         let there = first.content.unwrap();
         assert_eq!(SetProxy::wanted(Some(&there), Some(&proxy()), &PACKAGED), Ok(None));

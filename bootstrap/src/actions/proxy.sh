@@ -14,11 +14,13 @@ step_proxy() {
     agent_reread
 }
 
-# Runs a command with a proxy, $1, and what is reached without it, $2; with neither, in the environment that is there.
+# Runs a command with a proxy, $1, and what is reached without it, $2; with neither, in the environment that is there. Go's
+# programs, and the agent is one, read the names in upper case first.
 with_proxy() {
     if [ -n "$1" ]; then
         http_proxy=$1 https_proxy=$1 no_proxy=$2
-        export http_proxy https_proxy no_proxy
+        HTTP_PROXY=$1 HTTPS_PROXY=$1 NO_PROXY=$2
+        export http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY
     fi
     shift 2
     "$@"

@@ -31,6 +31,9 @@ step_register() {
 # When a whole fleet registers at once SSM throttles, for longer than the agent's own retries last.
 # No timeout(1) around the agent: that would be a second argv with the code in it. It gives up by itself.
 register_patiently() {
+    # SUSE's own package has it there, until AWS's takes its place.
+    suses=/usr/sbin/amazon-ssm-agent
+    [ -x "$agent_binary" ] || [ ! -x $suses ] || agent_binary=$suses
     for pause in 5 10 20 ""; do
         said=$(with_proxy "$2" "$3" \
             "$agent_binary" -register -y -region "$1" -id "$activation_id" -code "$activation_code" </dev/null 2>&1)

@@ -88,6 +88,7 @@ impl Stage {
             .text()
             .expose_secret()
             .replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH", &format!("PATH={}{path}", here("bin")))
+            .replace("/usr/sbin/amazon-ssm-agent", &here("bin/agent-of-suse"))
             .replace("/var/lib/bootstrap", &here("sent"))
             .replace("/var/lib/amazon/ssm", &here("ssm"))
             .replace("/var/lib/dpkg", &here("dpkg"))
@@ -183,6 +184,21 @@ fn a_snap_is_registered_by_its_own_binary_and_started_as_its_own_unit() {
             &format!("systemctl restart {unit}"),
         ]
     );
+}
+
+#[test]
+fn an_agent_that_suses_own_package_brought_is_registered_by_its_binary() {
+    let stage = Stage::new();
+    stage.program("systemctl", "");
+    stage.program(
+        "agent-of-suse",
+        &format!("mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"),
+    );
+    let register =
+        Action::Register(Register { region: "eu-west-1".into(), reason: Reason::Unregistered, proxy: None });
+    let (code, said) = stage.run(&[register], &Installation { binary: "/nowhere/agent", ..PACKAGED });
+    assert_eq!(code, Some(0), "{said}");
+    assert!(stage.calls().iter().any(|call| call.starts_with("agent-of-suse -register -y ")), "{said}");
 }
 
 #[test]
@@ -322,12 +338,12 @@ fn a_proxy_is_told_to_the_service_and_to_the_registration_and_taken_back_alone()
     let binary = stage.program(
         "agent",
         &format!(
-            "env | grep -i _proxy= | sort >$stage/environment\n\
+            "env | grep -i _proxy= | LC_ALL=C sort >$stage/environment\n\
             mkdir -p $stage/ssm/Vault/Store; echo '{{\"instanceID\":\"{NODE}\"}}' >$stage/ssm/Vault/Store/RegistrationKey"
         ),
     );
     let leak = |path: PathBuf| -> &'static str { Box::leak(path.display().to_string().into_boxed_str()) };
-    let file = stage.path("unit.d/bootstrap-proxy.conf");
+    let file = stage.path("unit.d/zz-bootstrap-proxy.conf");
     let agent = Installation { binary: leak(binary), environment: leak(file.clone()), ..PACKAGED };
     let proxy = Proxy::sample("http://proxy.example:3128", &[".lan"]);
     let write = SetProxy::wanted(None, Some(&proxy), &agent).unwrap().unwrap();
@@ -340,7 +356,8 @@ fn a_proxy_is_told_to_the_service_and_to_the_registration_and_taken_back_alone()
     assert_eq!(SetProxy::wanted(Some(&written), Some(&proxy), &agent), Ok(None), "{written}");
     assert_eq!(
         fs::read_to_string(stage.path("environment")).unwrap(),
-        "http_proxy=http://proxy.example:3128\nhttps_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254,.lan\n"
+        "HTTPS_PROXY=http://proxy.example:3128\nHTTP_PROXY=http://proxy.example:3128\nNO_PROXY=169.254.169.254,.lan\n\
+        http_proxy=http://proxy.example:3128\nhttps_proxy=http://proxy.example:3128\nno_proxy=169.254.169.254,.lan\n"
     );
     assert_eq!(stage.calls()[0], "systemctl daemon-reload", "before the start");
     assert_eq!(fs::read_dir(stage.path("unit.d")).unwrap().count(), 1, "no part is left");

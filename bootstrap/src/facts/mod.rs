@@ -65,6 +65,9 @@ pub struct Facts {
     pub saved_vault: SavedVault,
     /// The node for which the agent's credentials are still good: some account's SSM knows it.
     pub credentials_of: Option<ManagedNodeId>,
+    /// The EC2 instance (`i-...`), or whatever else is no managed node, for which the agent's credentials are still good: SSM
+    /// serves the host as that.
+    pub served_as: Option<String>,
     /// What a plan of these facts rests on, in one word that changes with it; known to root only.
     pub premise: Option<String>,
     /// `machine-id`, which two hosts share only if one was cloned from the other.
@@ -75,6 +78,8 @@ pub struct Facts {
     pub environment: Option<String>,
     /// Free space.
     pub free: FreeSpace,
+    /// How what the agent keeps lies in memory, if it does.
+    pub memory: Option<Memory>,
     /// How far the host's clock is ahead of the controller's, in seconds.
     pub clock_ahead_seconds: i64,
     /// Packages that were sent and not installed yet, by file name.
@@ -139,6 +144,15 @@ pub enum SavedVault {
     None,
     /// A saved vault, with the registration in it, if there is one.
     Left(Option<Registration>),
+}
+
+/// How what the agent keeps lies in memory, which forgets it at the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// It is on a file system of memory, such as tmpfs.
+    FileSystem,
+    /// It is on an overlay that writes to memory, over a disk that is not written to.
+    Overlay,
 }
 
 /// Free space, in KiB; `None` where df(1) did not tell.

@@ -9,8 +9,7 @@ use targets::{
     outputs::{PackageState, ServiceState, dpkg, rpm, snap, systemd, upstart},
 };
 
-use super::{Agent, Facts, FreeSpace, Registration, Root, SavedVault};
-use crate::ssm::ManagedNodeId;
+use super::{Agent, Facts, FreeSpace, Memory, Registration, Root, SavedVault};
 
 /// As much of what a host says instead of facts as tells what it is.
 const LONGEST_QUOTE: usize = 200;
@@ -150,7 +149,8 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
             Some(_) => SavedVault::Left(answer.registration("vault.saved.instance", "vault.saved.region")?),
             None => SavedVault::None,
         },
-        credentials_of: credentials_of(&answer, now),
+        credentials_of: live_identity(&answer, now).and_then(|id| id.parse().ok()),
+        served_as: live_identity(&answer, now).filter(|id| !id.starts_with("mi-")).map(quoted),
         premise: answer.get("premise").map(str::to_owned),
         machine_id: answer.get("machine-id").map(str::to_owned),
         config: answer.get("config").map(|_| answer.text("config").to_owned()),
@@ -159,6 +159,10 @@ pub(super) fn facts(text: &str, now: Timestamp) -> Result<Facts, FactsError> {
             // df(1) has words of its own for file systems without a size.
             state_kib: answer.number("free.state").unwrap_or_default(),
             system_kib: answer.number("free.system").unwrap_or_default(),
+        },
+        memory: match answer.get("state.memory") {
+            Some("overlay") => Some(Memory::Overlay),
+            other => other.map(|_| Memory::FileSystem),
         },
         clock_ahead_seconds: clock.saturating_sub(now.as_second()),
         staged: answer.staged,
@@ -185,7 +189,11 @@ fn foreign(text: &str) -> Option<String> {
     let is_key = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '-' | '_');
     let is_ours = |line: &str| line.trim_start_matches(is_key).starts_with(['=', '|']);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !is_ours(line))?;
-    Some(line.chars().filter(|c| !c.is_control()).take(LONGEST_QUOTE).collect())
+    Some(quoted(line))
+}
+
+fn quoted(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_QUOTE).collect()
 }
 
 /// Versions before the lock had words left its file empty.
@@ -193,10 +201,10 @@ fn holder_of(words: &str) -> String {
     if words.is_empty() { "a run without a name".to_owned() } else { words.to_owned() }
 }
 
-/// An id or a time that cannot be read is no evidence of anything.
-fn credentials_of(answer: &Answer<'_>, now: Timestamp) -> Option<ManagedNodeId> {
+/// Whom the agent's credentials are for, while they are good. A time that cannot be read is no evidence of anything.
+fn live_identity<'a>(answer: &Answer<'a>, now: Timestamp) -> Option<&'a str> {
     let expire: Timestamp = answer.get("credentials.expire")?.parse().ok()?;
-    (expire > now).then_some(answer.get("credentials.instance")?.parse().ok()?)
+    answer.get("credentials.instance").filter(|_| expire > now)
 }
 
 fn service(answer: &Answer<'_>) -> Result<ServiceManager, FactsError> {

@@ -10,9 +10,9 @@ premise() {
                 [ ! -f $key ] || sed -n 's/.*"instanceID" *: *"\([^"]*\)".*/\1/p' $key
                 echo
             done
-            TZ=UTC0 ls -ln /usr/bin/amazon-ssm-agent /snap/amazon-ssm-agent/current
+            TZ=UTC0 ls -ln /usr/bin/amazon-ssm-agent /usr/sbin/amazon-ssm-agent /snap/amazon-ssm-agent/current
             cat /etc/amazon/ssm/amazon-ssm-agent.json \
-                /etc/systemd/system/*amazon-ssm-agent*.d/bootstrap-proxy.conf /etc/init/amazon-ssm-agent.override
+                /etc/systemd/system/*amazon-ssm-agent*.d/zz-bootstrap-proxy.conf /etc/init/amazon-ssm-agent.override
         } 2>/dev/null | cksum
     )
     [ -z "$sum" ] || echo "${sum%% *}-${sum#* }"

@@ -132,8 +132,10 @@ facts() {
     say package.hold "$hold"
     # A power cut may have come between a package manager's database and the files, which are then empty.
     damaged=
-    [ -s /usr/bin/amazon-ssm-agent ] || damaged=yes
-    for file in /usr/bin/ssm-* "/etc/systemd/system/$2" "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
+    # SUSE's own package has its programs in /usr/sbin.
+    [ -s /usr/bin/amazon-ssm-agent ] || [ -s /usr/sbin/amazon-ssm-agent ] || damaged=yes
+    for file in /usr/bin/ssm-* /usr/sbin/ssm-* "/etc/systemd/system/$2" "/usr/lib/systemd/system/$2" \
+        "/lib/systemd/system/$2" "/etc/init/$4.conf"; do
         [ ! -f "$file" ] || [ -s "$file" ] || damaged=yes
     done
     # Somebody may have removed what starts it. An operator's own unit counts too, and so does one that is masked.
@@ -166,7 +168,7 @@ facts() {
     if [ -d /run/systemd/system ]; then
         say service systemd
         systemctl show -p ActiveState -p UnitFileState "$unit" 2>/dev/null | quote service.state
-        show environment "/etc/systemd/system/$unit.d/bootstrap-proxy.conf"
+        show environment "/etc/systemd/system/$unit.d/zz-bootstrap-proxy.conf"
     elif [ -d /run/openrc ]; then
         say service openrc
     elif [ "$(cat /proc/1/comm 2>/dev/null)" = init ]; then
@@ -181,8 +183,33 @@ facts() {
         say service none
     fi
 
-    # A line for each, unless one of them can't be looked at: then it is not known which.
-    df -Pk /var/lib /usr 2>/dev/null | awk '{ free[NR] = $4 } END { if (NR == 3) print "free.state=" free[2] "\nfree.system=" free[3] }'
+    # What is free, and whether what the agent keeps lies in memory: on such a file system, or on an overlay that writes to
+    # one. Where the overlay of a container writes nobody in it sees. Nor does one where that of the initramfs of Raspberry
+    # Pi OS before 12 does, but it is known by its name.
+    df -Pk /var/lib /usr 2>/dev/null | awk -v state=$ssm '
+        function on(path,  i, best) {
+            for (i = 1; i <= mounts; i++)
+                if (index(path "/", point[i] "/") == 1 && length(point[i]) >= length(point[best + 0])) best = i
+            return best + 0
+        }
+        file == "mounts" {
+            mounts++
+            point[mounts] = $2
+            sub("/$", "", point[mounts])
+            kind[mounts] = $3
+            options[mounts] = "," $4
+            next
+        }
+        { free[++lines] = $4 }
+        END {
+            # A line for each, unless one of them cannot be looked at: then it is not known which.
+            if (lines == 3) print "free.state=" free[2] "\nfree.system=" free[3]
+            at = on(state)
+            if (kind[at] == "overlay" && match(options[at], ",upperdir=[^,]*")) {
+                upper = substr(options[at], RSTART + 10, RLENGTH - 10)
+                if (kind[on(upper)] == "tmpfs" || (upper == "/upper/data" && on(upper) == at)) print "state.memory=overlay"
+            } else if (kind[at] ~ "^(tmpfs|ramfs|rootfs)$") print "state.memory=file-system"
+        }' - file=mounts /proc/mounts
     for staged in /var/lib/bootstrap/*; do
         [ -f "$staged" ] && say staged "${staged##*/}"
     done

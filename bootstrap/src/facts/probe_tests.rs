@@ -11,15 +11,19 @@ use std::{
 use jiff::Timestamp;
 use targets::PackageTool;
 
-use super::{Agent, Facts, PROBE, Registration, SavedVault};
+use super::{Agent, Facts, Memory, PROBE, Registration, SavedVault};
 
 /// What the probe says of a host whose files lie in `root`, with programs of its own before ours.
 fn probe_in(root: &Path) -> String {
+    let root_has = |path: &str| root.join(path).exists();
     let root = root.display();
     let mut script = PROBE.text.replace("PATH=", &format!("PATH={root}/bin:"));
     for path in [
         "/usr/bin/amazon-ssm-agent",
         "/usr/bin/ssm-*",
+        "/usr/sbin/amazon-ssm-agent",
+        "/usr/sbin/ssm-*",
+        "/usr/lib/systemd/system/",
         "/run/systemd/system",
         "/run/bootstrap.lock",
         "/var/lib/bootstrap",
@@ -28,6 +32,9 @@ fn probe_in(root: &Path) -> String {
         "/etc/machine-id",
     ] {
         script = script.replace(path, &format!("{root}{path}"));
+    }
+    if root_has("proc/mounts") {
+        script = script.replace("/proc/mounts", &format!("{root}/proc/mounts"));
     }
     let directories = "for directory in /etc /run /usr/local/lib /usr/lib /lib;";
     assert!(script.contains(directories) && script.contains("me=$(id -u)"));
@@ -64,6 +71,21 @@ fn a_package_whose_unit_somebody_removed_is_damaged_and_an_operators_own_unit_wi
     fs::create_dir_all(root.join("etc/systemd/system")).unwrap();
     symlink("/dev/null", root.join("etc/systemd/system/agent.service")).unwrap();
     assert!(!damaged(), "it is masked");
+}
+
+#[test]
+fn suses_own_package_is_whole_with_its_programs_in_usr_sbin() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+    written(root, "lib/systemd/system/agent.service", "[Service]\n");
+    program(root, "rpm", "#!/bin/sh\ncase $* in *-q*) echo 3.3.987.0 ;; esac\n");
+    let agent = || Facts::parse(&probe_in(root), Timestamp::now()).unwrap().agent;
+    assert_eq!(agent(), Agent::Broken, "nothing is there");
+    written(root, "usr/sbin/amazon-ssm-agent", "program");
+    assert_eq!(agent(), Agent::Installed("3.3.987.0".parse().unwrap()));
+    written(root, "usr/sbin/ssm-agent-worker", "");
+    assert_eq!(agent(), Agent::Broken, "a power cut emptied one");
 }
 
 #[test]
@@ -180,4 +202,35 @@ fn a_place_that_cannot_be_looked_at_does_not_get_the_space_of_the_other() {
     for line in lines {
         assert_eq!(free_of(line), (None, None), "{line}");
     }
+}
+
+#[test]
+fn a_host_that_forgets_at_its_next_boot_is_told_from_one_that_does_not() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let state = root.join("var/lib/amazon/ssm").display().to_string();
+    let memory = |mounts: &str| {
+        written(root, "proc/mounts", &format!("proc /proc proc rw 0 0\n{mounts}\n"));
+        let facts = Facts::parse(&probe_in(root), Timestamp::now()).unwrap();
+        assert!(facts.free.state_kib.is_some());
+        facts.memory
+    };
+    let disk = "/dev/root / ext4 rw,relatime 0 0";
+    assert_eq!(memory(disk), None);
+    assert_eq!(memory(&format!("rootfs / rootfs rw 0 0\n{disk}\ntmpfs /run tmpfs rw 0 0")), None);
+    assert_eq!(memory("none / tmpfs rw,relatime 0 0"), Some(Memory::FileSystem));
+    // A diskless fleet may keep on a disk what must last.
+    assert_eq!(memory(&format!("none / tmpfs rw 0 0\n/dev/sda1 {state} ext4 rw 0 0")), None);
+    // overlayroot, as Raspberry Pi OS 12 and Ubuntu have it.
+    let overlayroot = "overlayroot / overlay rw,lowerdir=/media/root-ro,upperdir=/media/root-rw/overlay,workdir=/media/root-rw/overlay-workdir/_ 0 0";
+    assert_eq!(
+        memory(&format!("{overlayroot}\ntmpfs-root /media/root-rw tmpfs rw,relatime 0 0")),
+        Some(Memory::Overlay)
+    );
+    assert_eq!(memory(&format!("{overlayroot}\n/dev/sda2 /media/root-rw ext4 rw,relatime 0 0")), None);
+    // raspi-config, until Raspberry Pi OS 11.
+    let raspi = "overlay / overlay rw,noatime,lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work 0 0";
+    assert_eq!(memory(raspi), Some(Memory::Overlay));
+    let container = "overlay / overlay rw,lowerdir=/var/lib/docker/overlay2/l/A,upperdir=/var/lib/docker/overlay2/b/diff,workdir=/var/lib/docker/overlay2/b/work 0 0";
+    assert_eq!(memory(container), None);
 }

@@ -64,10 +64,18 @@ impl Proxy {
         proxy.map(|proxy| [proxy.url.clone(), proxy.no_proxy()]).unwrap_or_default()
     }
 
-    /// The environment that tells programs of it, in lower case: every one of them reads that.
+    /// The environment that tells programs of it. Some read lower case alone; Go's, and the agent is one, read upper case
+    /// first, which somebody may have set to another proxy.
     #[must_use]
-    pub fn variables(&self) -> [(&'static str, String); 3] {
-        [("http_proxy", self.url.clone()), ("https_proxy", self.url.clone()), ("no_proxy", self.no_proxy())]
+    pub fn variables(&self) -> [(&'static str, String); 6] {
+        [
+            ("http_proxy", self.url.clone()),
+            ("https_proxy", self.url.clone()),
+            ("no_proxy", self.no_proxy()),
+            ("HTTP_PROXY", self.url.clone()),
+            ("HTTPS_PROXY", self.url.clone()),
+            ("NO_PROXY", self.no_proxy()),
+        ]
     }
 }
 

@@ -111,6 +111,9 @@ pub enum Refusal {
         /// Where it should be.
         wanted: String,
     },
+    /// SSM serves it already, as an EC2 instance or what else is no managed node.
+    #[error("SSM serves its agent as {0}, with credentials that are still good")]
+    ServedAs(String),
     /// Known to SSM, but not to the one we ask.
     #[error("SSM does not know {node}, yet its agent has credentials that are still good")]
     OtherAccount {
@@ -194,12 +197,15 @@ impl Refusal {
                 "take the host out of the inventory; AWS publishes packages for x86_64, arm64 and, as deb only, 32-bit arm".to_owned()
             }
             Self::Clock { .. } => {
-                "set the clock (`timedatectl set-ntp true`), since AWS refuses signatures that are 5 minutes off".to_owned()
+                "set its clock (`timedatectl set-ntp true`), since AWS refuses signatures that are 5 minutes off; if other hosts are told the same, this machine's clock is the wrong one".to_owned()
             }
             Self::DiskFull { .. } => "free some space on the host and run the same command again".to_owned(),
             Self::Configuration(_) => "mend that file on the host, or move it away; it is left as it is".to_owned(),
             Self::Environment(_) => {
                 "move that file away on the host, then the inventory's `proxy` takes its place; or leave `proxy` out, and the file stays".to_owned()
+            }
+            Self::ServedAs(_) => {
+                "leave it out of the inventory, since SSM has it already; or, if it shall be a hybrid node all the same, detach its instance profile (or end Default Host Management for it), stop the agent there, remove /var/lib/amazon/ssm/runtimeconfig/identity_config.json and run again".to_owned()
             }
             Self::OtherAccount { .. } => {
                 "it belongs to another AWS account: check the environment's `profile` and credentials; if it was deregistered a moment ago, run again when its credentials have expired (1 h at most), or run `amazon-ssm-agent -register -clear` on the host".to_owned()

@@ -57,8 +57,10 @@ pub fn json(facts: &Facts, refusal: Option<&Refusal>, now: Timestamp) -> Value {
             "node": registration.node.as_str(),
             "region": registration.region,
         })),
+        "served_as": facts.served_as,
         "machine_id": facts.machine_id,
         "clock": now.to_string(),
+        "in_memory": facts.memory.is_some(),
         "free_kib": { "/var/lib": facts.free.state_kib, "/usr": facts.free.system_kib },
         "root": root(&facts.root),
     })
@@ -88,11 +90,13 @@ fn rows(facts: &Facts, now: Timestamp) -> Vec<(&'static str, String)> {
         (Err(_), Ok(format)) => format!("{format}, in an immutable image: nothing is installed on it"),
         (Err(_), Err(_)) => "none that AWS builds".to_owned(),
     };
-    let registration = match &facts.registration {
-        Some(registration) => format!("{} in {}", registration.node, registration.region),
-        None if facts.root == Root::Yes => "none".to_owned(),
-        None => "not known without root's rights".to_owned(),
+    let registration = match (&facts.served_as, &facts.registration) {
+        (Some(id), _) => format!("SSM serves it as {id}"),
+        (None, Some(registration)) => format!("{} in {}", registration.node, registration.region),
+        (None, None) if facts.root == Root::Yes => "none".to_owned(),
+        (None, None) => "not known without root's rights".to_owned(),
     };
+    let forgets = if facts.memory.is_some() { "; in memory, gone at the next boot" } else { "" };
     vec![
         ("architecture", format!("{arch}, under a kernel for {}", facts.kernel_machine)),
         ("distribution", facts.os.pretty_name.clone()),
@@ -101,7 +105,10 @@ fn rows(facts: &Facts, now: Timestamp) -> Vec<(&'static str, String)> {
         ("agent", agent_text(facts)),
         ("registration", registration),
         ("clock", format!("{now:.0}")),
-        ("free", format!("/var/lib {}, /usr {}", mib(facts.free.state_kib), mib(facts.free.system_kib))),
+        (
+            "free",
+            format!("/var/lib {}, /usr {}{forgets}", mib(facts.free.state_kib), mib(facts.free.system_kib)),
+        ),
         ("root", root(&facts.root).to_owned()),
     ]
 }
@@ -203,6 +210,21 @@ mod tests {
             said.contains("packages      rpm, in an immutable image: nothing is installed on it\n"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_machine_that_ssm_serves_as_an_instance_is_told_so() {
+        let instance =
+            "credentials.instance=i-0123456789abcdef0\ncredentials.expire=2023-11-14T22:13:20Z\nend=yes";
+        let facts = facts(&PROBED.replace("end=yes", instance));
+        let refusal = crate::plan::admit(&facts, "me", Escalation::Sudo).unwrap_err();
+        let value = json(&facts, Some(&refusal), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            (&value["served_as"], &value["supported"]),
+            (&json!("i-0123456789abcdef0"), &json!(false))
+        );
+        let said = text(&facts, Some(&refusal), Timestamp::UNIX_EPOCH);
+        assert!(said.contains("registration  SSM serves it as i-0123456789abcdef0\n"), "{said}");
     }
 
     #[test]

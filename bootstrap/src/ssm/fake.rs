@@ -67,7 +67,8 @@ pub(crate) struct FakeControlPlane {
 
 #[derive(Debug, Default)]
 struct State {
-    activations: BTreeMap<ActivationId, (ActivationRecord, SecretString)>,
+    /// Each with its code and its `DefaultInstanceName`.
+    activations: BTreeMap<ActivationId, (ActivationRecord, SecretString, Option<String>)>,
     nodes: BTreeMap<ManagedNodeId, Node>,
     calls: Vec<(Instant, Call)>,
     failing_once: BTreeMap<Operation, VecDeque<SsmError>>,
@@ -151,7 +152,7 @@ impl FakeControlPlane {
         code: &str,
     ) -> Result<ManagedNodeId, &'static str> {
         let mut state = self.lock();
-        let (record, right_code) = state.activations.get_mut(activation).ok_or("InvalidActivation")?;
+        let (record, right_code, _) = state.activations.get_mut(activation).ok_or("InvalidActivation")?;
         if right_code.expose_secret() != code {
             return Err("InvalidActivation");
         }
@@ -237,7 +238,7 @@ impl FakeControlPlane {
 
     /// The activations that exist right now.
     pub(crate) fn live_activations(&self) -> Vec<ActivationRecord> {
-        self.lock().activations.values().map(|(record, _)| record.clone()).collect()
+        self.lock().activations.values().map(|(record, ..)| record.clone()).collect()
     }
 
     /// A failure as AWS would answer it.
@@ -298,7 +299,7 @@ impl ControlPlane for FakeControlPlane {
             expired: false,
             created: Some(now),
         };
-        state.activations.insert(id.clone(), (record, code.clone()));
+        state.activations.insert(id.clone(), (record, code.clone(), request.default_instance_name.clone()));
         if let Some(error) = state.lost.pop_front() {
             return Err(error);
         }
@@ -315,6 +316,13 @@ impl ControlPlane for FakeControlPlane {
     async fn activations(&self) -> Result<Vec<ActivationRecord>, SsmError> {
         self.called(Call::Activations).await?;
         Ok(self.live_activations())
+    }
+
+    async fn activations_named(&self, name: &str) -> Result<Vec<ActivationRecord>, SsmError> {
+        self.called(Call::Activations).await?;
+        let state = self.lock();
+        let named = state.activations.values().filter(|(.., of)| of.as_deref() == Some(name));
+        Ok(named.map(|(record, ..)| record.clone()).collect())
     }
 
     async fn nodes(&self, ids: &[ManagedNodeId]) -> Result<Vec<NodeRecord>, SsmError> {

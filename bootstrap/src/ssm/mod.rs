@@ -55,6 +55,12 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// Every activation of the account and Region.
     fn activations(&self) -> impl Future<Output = Result<Vec<ActivationRecord>, SsmError>> + Send;
 
+    /// Those whose nodes are called so until they have a name of their own (`DefaultInstanceName`).
+    fn activations_named(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Vec<ActivationRecord>, SsmError>> + Send;
+
     /// What SSM knows of these nodes, in no particular order; a node it does not know is absent.
     fn nodes(&self, ids: &[ManagedNodeId]) -> impl Future<Output = Result<Vec<NodeRecord>, SsmError>> + Send;
 

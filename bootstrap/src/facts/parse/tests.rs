@@ -148,15 +148,20 @@ fn sudo_says_in_its_own_words_why_it_refuses() {
 
 #[test]
 fn credentials_count_only_until_they_expire() {
-    let with = |expire: &str| {
-        let lines =
-            format!("credentials.instance=mi-0123456789abcdef0\ncredentials.expire={expire}\nend=yes");
-        parsed(&FRESH.replace("end=yes", &lines)).unwrap().credentials_of
+    let with = |id: &str, expire: &str| {
+        let lines = format!("credentials.instance={id}\ncredentials.expire={expire}\nend=yes");
+        let facts = parsed(&FRESH.replace("end=yes", &lines)).unwrap();
+        (facts.credentials_of.map(|node| node.to_string()), facts.served_as)
     };
+    let (node, instance) = ("mi-0123456789abcdef0", "i-0123456789abcdef0");
     // The controller's clock shows 2023-11-14T22:13:20Z.
-    assert!(with("2023-11-14T22:30:00Z").is_some());
-    assert_eq!(with("2023-11-14T22:00:00Z"), None);
-    assert_eq!(with("soon"), None);
+    assert_eq!(with(node, "2023-11-14T22:30:00Z"), (Some(node.to_owned()), None));
+    assert_eq!(with(instance, "2023-11-14T22:30:00Z"), (None, Some(instance.to_owned())));
+    for id in [node, instance] {
+        assert_eq!(with(id, "2023-11-14T22:00:00Z"), (None, None));
+        assert_eq!(with(id, "soon"), (None, None));
+    }
+    assert_eq!(with("", "2023-11-14T22:30:00Z"), (None, None));
 }
 
 #[test]

@@ -53,6 +53,9 @@ impl<B: Backend> HostRun<B> {
         let standing = self.standing(facts).await?;
         let actions = plan::plan(facts, &self.spec, &file, &standing).map_err(refused)?;
         self.warn_of_older(facts, &file).await;
+        if let Some(text) = plan::forgets(facts, &actions) {
+            self.run.events.send(Event::Warning { host: Some(self.spec.name.clone()), text }).await;
+        }
         let registers = actions.iter().any(|action| matches!(action, Action::Register(_)));
         // Once, however often it is tried.
         if !registers && !std::mem::replace(&mut self.served, true) {

@@ -191,7 +191,12 @@ impl<B: Backend> HostRun<B> {
         }
         let mut lines = transcript.last_lines();
         lines.extend(last_lines(&output).iter().map(|line| transcript.clean(&command.censored(line))));
-        Err(command_failed(step, &output, lines).into())
+        // An agent that asked twice, since the first answer was lost, has taken the room of another host.
+        let another = |key: &ActivationKey| {
+            self.run.activations.found_full(&self.spec.environment.name, key.id.as_str())
+        };
+        let heals = apply::is_full(&lines) && key.as_ref().is_some_and(another);
+        Err(Setback { outcome: command_failed(step, &output, lines), heals })
     }
 
     /// Shows the steps of the script as they begin, and which of these actions are done; whoever sends a package gives its

@@ -135,6 +135,17 @@ async fn a_host_that_is_lost_after_it_was_changed_is_in_doubt_however_the_next_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_whose_room_another_one_took_gets_it_in_a_new_activation() {
+    let world = patient(["a", "b"]);
+    let full = "Registration failed due to error registering the instance with AWS SSM. RegistrationLimitExceeded: full";
+    broken(&world, "a", &[Fault::StepFails("register", full)]);
+    assert_eq!(outcomes(&world.run().await), ["online"; 2]);
+    assert_eq!(retries(&world), [(1, 2, "`register` ended with exit code 1".to_owned())]);
+    assert_eq!(world.cloud.count(Operation::CreateActivation), 2);
+    assert!(world.cloud.live_activations().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_registered_host_that_is_tried_again_takes_no_room_from_the_others() {
     let mut world = World::new(["a", "b", "c"]);
     world.edit = |host| host.limits.retries = 3;

@@ -7,7 +7,7 @@ use targets::{OsRelease, PackageTool, ServiceManager, outputs::ServiceState};
 
 use super::*;
 use crate::{
-    facts::{FreeSpace, Registration, Stays},
+    facts::{FreeSpace, Memory, Registration, Stays},
     inventory::HostSpec,
 };
 
@@ -51,6 +51,8 @@ fn fresh() -> Facts {
         saved_vault: SavedVault::None,
         registered_lately: false,
         credentials_of: None,
+        served_as: None,
+        memory: None,
         premise: None,
         machine_id: None,
         config: None,
@@ -168,6 +170,23 @@ fn a_package_that_was_sent_and_is_installed_already_is_removed_without_a_restart
 }
 
 #[test]
+fn a_host_that_forgets_is_warned_of_where_something_is_done_that_should_last() {
+    let warning = |facts: Facts, memory, standing: &Standing| {
+        let facts = Facts { memory, ..facts };
+        forgets(&facts, &plan(&facts, &host(), &package(), standing).unwrap())
+    };
+    let overlay = warning(fresh(), Some(Memory::Overlay), &Standing::Unregistered).unwrap();
+    assert!(overlay.contains("another node") && overlay.contains("raspi-config"), "{overlay}");
+    let diskless = warning(fresh(), Some(Memory::FileSystem), &Standing::Unregistered).unwrap();
+    assert!(diskless.contains("/var/lib/amazon/ssm lies in memory"), "{diskless}");
+    assert_eq!(warning(fresh(), None, &Standing::Unregistered), None);
+    // It was registered before the overlay was switched on.
+    assert_eq!(warning(converged(), Some(Memory::Overlay), &known()), None);
+    let down = Facts { unit: ServiceState { active: false, enabled: true }, ..converged() };
+    assert_eq!(warning(down, Some(Memory::Overlay), &known()), None);
+}
+
+#[test]
 fn only_tags_that_differ_are_set() {
     let mut tags = node_tags(&host());
     tags.insert("Name".into(), "old".into());
@@ -186,7 +205,7 @@ fn a_proxy_is_told_before_the_agent_starts_and_a_change_of_it_restarts_the_agent
     host.proxy = Some(crate::inventory::Proxy::sample("http://proxy.example:3128", &[".lan"]));
     let planned = |facts: &Facts, standing: &Standing| plan(facts, &host, &package(), standing).unwrap();
     let sentences = |actions: &[Action]| actions.iter().map(Action::sentence).collect::<Vec<_>>();
-    let drop_in = "write /etc/systemd/system/amazon-ssm-agent.service.d/bootstrap-proxy.conf";
+    let drop_in = "write /etc/systemd/system/amazon-ssm-agent.service.d/zz-bootstrap-proxy.conf";
 
     let actions = planned(&fresh(), &Standing::Unregistered);
     let at = |word: &str| sentences(&actions).iter().position(|sentence| sentence.starts_with(word)).unwrap();

@@ -1,6 +1,7 @@
 //! Hosts that are refused, and packages that stay as they are.
 
 use super::*;
+use crate::inventory::TextSource;
 
 #[test]
 fn a_host_registered_elsewhere_is_refused_with_where() {
@@ -18,6 +19,25 @@ fn a_host_registered_elsewhere_is_refused_with_where() {
     other.iam_role = Some("SomeoneElses".into());
     let other = Standing::Known(other, node_tags(&host()));
     assert!(matches!(plan(&converged(), &host(), &package(), &other), Err(Refusal::OtherRole { .. })));
+
+    let mut given = host();
+    let (id, code) = (TextSource::Plain(String::new()), TextSource::Variable("CODE".into()));
+    Arc::make_mut(&mut given.environment).activation = ActivationSource::Given { id, code };
+    assert_eq!(plan(&converged(), &given, &package(), &other), Ok(vec![]), "its activation has its own");
+}
+
+#[test]
+fn a_host_that_ssm_serves_as_an_instance_is_refused_whatever_its_vault_says() {
+    let admitted = |facts: Facts| {
+        admit(&Facts { served_as: Some("i-0123456789abcdef0".into()), ..facts }, "admin", Escalation::Sudo)
+    };
+    for facts in [fresh(), converged()] {
+        let refusal = admitted(facts).unwrap_err();
+        assert!(refusal.to_string().contains("as i-0123456789abcdef0"), "{refusal}");
+        assert!(
+            refusal.hint().contains("out of the inventory") && refusal.hint().contains("instance profile")
+        );
+    }
 }
 
 #[test]
@@ -169,7 +189,9 @@ fn a_package_is_installed_by_the_distributions_tool_and_a_broken_one_by_rpm() {
 fn a_clock_that_is_far_off_is_named_before_the_sudo_that_refuses_because_of_it() {
     let words = "sudo: unable to get time of day: Value too large for defined data type".to_owned();
     let facts = Facts { root: Root::Refused(words), clock_ahead_seconds: 2_200_000_000, ..fresh() };
-    assert_eq!(admit(&facts, "pi", Escalation::Sudo), Err(Refusal::Clock { ahead_seconds: 2_200_000_000 }));
+    let refusal = admit(&facts, "pi", Escalation::Sudo).unwrap_err();
+    assert_eq!(refusal, Refusal::Clock { ahead_seconds: 2_200_000_000 });
+    assert!(refusal.hint().contains("this machine's clock"), "{}", refusal.hint());
 }
 
 #[test]

@@ -32,12 +32,20 @@ pub async fn leftovers<C: ControlPlane>(
     control_plane: &C,
     keep: &(dyn Fn(&RunId) -> bool + Sync),
 ) -> Result<Vec<Leftover>, SsmError> {
-    let found = control_plane.activations().await?.into_iter().filter_map(|record| {
+    Ok(left_of(control_plane.activations().await?, keep))
+}
+
+/// Those of them that a run created whose id is not to be kept.
+pub(super) fn left_of(
+    records: Vec<ActivationRecord>,
+    keep: &(dyn Fn(&RunId) -> bool + Sync),
+) -> Vec<Leftover> {
+    let found = records.into_iter().filter_map(|record| {
         let run = RunId::from_text(record.tags.get(RUN_TAG)?);
         let environment = record.tags.get(ENVIRONMENT_TAG).cloned();
         (!keep(&run)).then_some(Leftover { record, run, environment })
     });
-    Ok(found.collect())
+    found.collect()
 }
 
 /// Deletes leftovers, each with a limit and a few tries.

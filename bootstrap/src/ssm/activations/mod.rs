@@ -206,6 +206,11 @@ impl<C: ControlPlane> Activations<C> {
         }
     }
 
+    /// A host found the activation full, so it is handed out no more. Tells whether the next one to ask gets another.
+    pub fn found_full(&self, environment: &EnvironmentName, id: &str) -> bool {
+        self.pools.get(environment).is_some_and(|pool| pool.found_full(id))
+    }
+
     /// Hands out no more and deletes all that were created, waiting for one that is being created right now. What
     /// could not be deleted is tried again if this is called again.
     pub async fn close(&self) -> Vec<(ActivationId, Result<(), SsmError>)> {
@@ -264,8 +269,11 @@ async fn remove_lost<C: ControlPlane>(
 ) -> Result<Vec<(ActivationId, Result<(), SsmError>)>, SsmError> {
     let known = pool.created();
     let keep = |run: &RunId| *run != pool.run;
-    let found = tokio::time::timeout(DELETION_WITHIN, leftovers(pool.control_plane.as_ref(), &keep)).await;
+    // By name: an account may have thousands, and AWS keeps those that have expired.
+    let name = pool.instance_name();
+    let found = tokio::time::timeout(DELETION_WITHIN, pool.control_plane.activations_named(name)).await;
     let found = found.unwrap_or_else(|_| Err(SsmError::no_answer("DescribeActivations", DELETION_WITHIN)))?;
+    let found = leftovers::left_of(found, &keep);
     // Other environments of this run may have theirs in the same account, and at work.
     let own = pool.environment.name.as_str();
     let is_lost = |leftover: &Leftover| {

@@ -32,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// So long after a call without an answer AWS may still be at work on it.
 const AWS_IS_THROUGH_AFTER: Duration = Duration::from_mins(2);
 
+/// AWS takes 30 days by its own clock, which ours may be ahead of.
+const LONGEST_LIFE: Duration = Duration::from_mins((30 * 24 * 60) - 10);
+
 /// AWS's limit for the tags of a node, which come from the activation.
 const MAX_TAGS: usize = 50;
 
@@ -96,7 +99,7 @@ impl<C: ControlPlane> Pool<C> {
         let ActivationPool { environment, control_plane, hosts, tags, patience } = pool;
         let source = match &environment.activation {
             ActivationSource::Create { expires_in } => Source::Create {
-                expires_in: *expires_in,
+                expires_in: LONGEST_LIFE.min(*expires_in),
                 // Whatever hosts may take, each activation serves many of them.
                 patience: patience.min(*expires_in / 2),
                 description: format!("bootstrap run {run}, environment {}", environment.name)
@@ -144,6 +147,11 @@ impl<C: ControlPlane> Pool<C> {
         }
     }
 
+    /// What nodes are called until they have a name of their own; all activations of this pool have it.
+    pub(super) fn instance_name(&self) -> &str {
+        self.environment.name.as_str()
+    }
+
     pub(super) fn known_registered(&self) {
         let mut state = self.state();
         state.unserved = state.unserved.saturating_sub(1);
@@ -151,6 +159,11 @@ impl<C: ControlPlane> Pool<C> {
 
     pub(super) fn asks_again(&self) {
         self.state().unserved += 1;
+    }
+
+    pub(super) fn found_full(&self, id: &str) -> bool {
+        self.state().open.take_if(|open| open.handout.id.as_str() == id);
+        matches!(self.source, Source::Create { .. })
     }
 
     pub(super) fn close(&self) {
@@ -259,7 +272,7 @@ impl<C: ControlPlane> Pool<C> {
             role: self.environment.role.clone(),
             limit,
             expires_in: *expires_in,
-            default_instance_name: Some(self.environment.name.to_string()),
+            default_instance_name: Some(self.instance_name().to_owned()),
             description: description.clone(),
             tags: tags.clone(),
         };

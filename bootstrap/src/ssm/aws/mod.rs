@@ -16,7 +16,10 @@ use aws_sdk_ssm::{
     config::{self, http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
-    types::{self, InstanceInformationStringFilter, ResourceTypeForTagging, Tag},
+    types::{
+        self, DescribeActivationsFilter, DescribeActivationsFilterKeys, InstanceInformationStringFilter,
+        ResourceTypeForTagging, Tag,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -84,15 +87,15 @@ impl ControlPlane for AwsControlPlane {
     }
 
     async fn activations(&self) -> Result<Vec<ActivationRecord>, SsmError> {
-        let operation = "DescribeActivations";
-        let mut pages = self.client.describe_activations().into_paginator().page_size(PAGE).items().send();
-        let mut records = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| self.place.failure(operation, &error))?;
-            let record = activation_record(item).map_err(|error| self.place.surprise(operation, error))?;
-            records.push(record);
-        }
-        Ok(records)
+        self.activations_with(None).await
+    }
+
+    async fn activations_named(&self, name: &str) -> Result<Vec<ActivationRecord>, SsmError> {
+        let of_name = DescribeActivationsFilter::builder()
+            .filter_key(DescribeActivationsFilterKeys::DefaultInstanceName)
+            .filter_values(name)
+            .build();
+        self.activations_with(Some(vec![of_name])).await
     }
 
     async fn nodes(&self, ids: &[ManagedNodeId]) -> Result<Vec<NodeRecord>, SsmError> {
@@ -157,6 +160,22 @@ impl ControlPlane for AwsControlPlane {
 }
 
 impl AwsControlPlane {
+    async fn activations_with(
+        &self,
+        filters: Option<Vec<DescribeActivationsFilter>>,
+    ) -> Result<Vec<ActivationRecord>, SsmError> {
+        let operation = "DescribeActivations";
+        let asked = self.client.describe_activations().set_filters(filters);
+        let mut pages = asked.into_paginator().page_size(PAGE).items().send();
+        let mut records = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| self.place.failure(operation, &error))?;
+            let record = activation_record(item).map_err(|error| self.place.surprise(operation, error))?;
+            records.push(record);
+        }
+        Ok(records)
+    }
+
     async fn nodes_with(&self, key: &str, values: Vec<String>) -> Result<Vec<NodeRecord>, SsmError> {
         let operation = "DescribeInstanceInformation";
         let wanted = InstanceInformationStringFilter::builder()

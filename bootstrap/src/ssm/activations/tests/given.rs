@@ -22,6 +22,7 @@ async fn a_given_activation_is_read_from_its_files_and_never_deleted() {
         let handout = handout.unwrap();
         assert_eq!((handout.id.as_str(), handout.code.expose_secret()), (ID, CODE));
     }
+    assert!(!run.activations.found_full(&run.dev, ID), "there is no other");
     assert!(run.activations.close().await.is_empty());
     assert!(run.fake.calls().is_empty() && run.ledger.lock().unwrap().is_empty());
     assert!(matches!(run.activations.acquire(&run.dev).await, Err(ActivationError::Closed(_))));

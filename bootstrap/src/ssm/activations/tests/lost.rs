@@ -63,7 +63,7 @@ async fn an_activation_whose_answer_was_lost_is_found_by_its_tag_and_deleted() {
         role: "nodes".to_owned(),
         limit: RegistrationLimit::for_hosts(1),
         expires_in: Duration::from_hours(1),
-        default_instance_name: None,
+        default_instance_name: Some("dev".to_owned()),
         description: String::new(),
         tags: Tags::from([(key.to_owned(), value.to_owned())]),
     });

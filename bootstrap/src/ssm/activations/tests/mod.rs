@@ -120,6 +120,20 @@ async fn hosts_that_ask_again_get_an_activation_with_room_for_all_that_are_left(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_activation_that_a_host_found_full_is_handed_out_no_more_and_deleted_at_the_end() {
+    let run = Run::over(3);
+    let first = run.activations.acquire(&run.dev).await.unwrap().id;
+    assert!(run.activations.found_full(&run.dev, first.as_str()));
+    run.activations.asks_again(&run.dev);
+    let second = run.activations.acquire(&run.dev).await.unwrap().id;
+    assert_ne!(first, second);
+    assert!(run.activations.found_full(&run.dev, first.as_str()), "another host, later");
+    assert_eq!(run.activations.acquire(&run.dev).await.unwrap().id, second);
+    assert_eq!(run.limits(), [3, 3]);
+    assert_eq!(run.activations.close().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn past_a_thousand_another_activation_is_created_for_the_rest() {
     let run = Run::over(2300);
     let handouts = run.crowd(2300).await;
@@ -162,6 +176,18 @@ async fn an_activation_that_expired_while_the_controller_was_suspended_is_not_ha
     run.fake.suspend(Duration::from_mins(31));
     let second = run.activations.acquire(&run.dev).await.unwrap();
     assert_ne!(first.id, second.id, "a host may take half an hour until it registers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_life_that_the_inventory_takes_is_one_that_aws_takes_from_a_clock_that_is_ahead() {
+    let mut dev = environment("dev");
+    dev.activation = ActivationSource::Create { expires_in: Duration::from_hours(30 * 24) };
+    let run = Run::of(dev, 1);
+    run.activations.acquire(&run.dev).await.unwrap();
+    let calls = run.fake.calls();
+    let (_, Call::CreateActivation(request)) = &calls[0] else { panic!("{calls:?}") };
+    let lives = Duration::from_hours(30 * 24 - 1)..Duration::from_mins(30 * 24 * 60 - 5);
+    assert!(lives.contains(&request.expires_in), "{:?}", request.expires_in);
 }
 
 #[tokio::test(start_paused = true)]

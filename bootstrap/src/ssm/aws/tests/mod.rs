@@ -144,6 +144,10 @@ async fn all_pages_of_activations_are_read() {
     .await;
     let found = endpoint.control_plane().await.activations().await.unwrap();
     assert_eq!(found.len(), 2);
+    assert_eq!(endpoint.asked()[0].body["Filters"], Value::Null);
+    assert_eq!(endpoint.control_plane().await.activations_named("dev").await.unwrap(), found);
+    let filters = json!([{ "FilterKey": "DefaultInstanceName", "FilterValues": ["dev"] }]);
+    assert!(endpoint.asked()[2..].iter().all(|asked| asked.body["Filters"] == filters));
     let expected = ActivationRecord {
         id: ID.parse().unwrap(),
         tags: request().tags,
