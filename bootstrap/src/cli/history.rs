@@ -1,10 +1,10 @@
 //! `bootstrap history`: what earlier runs did, from the journal.
 
-use std::io::{IsTerminal, stdout};
+use std::io::stdout;
 
 use jiff::tz::TimeZone;
 
-use super::{OutputFormat, places::Places, run::open_journal, say};
+use super::{OutputFormat, Screen, places::Places, run::open_journal, say};
 use crate::{
     failure::{Exit, Failure, with_sources},
     journal::history::{self, Look, RunHistory},
@@ -52,12 +52,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 fn look() -> Look {
-    let terminal = stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let size = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
-    Look {
-        color: terminal && !no_color,
-        width: size.map(|size| size.ws_col).filter(|columns| *columns > 0),
-        zone: TimeZone::system(),
-    }
+    let Screen { color, width, .. } = Screen::of(&stdout());
+    Look { color, width, zone: TimeZone::system() }
 }

@@ -10,13 +10,17 @@ mod places;
 mod print;
 mod report;
 mod run;
+mod screen;
 mod version;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::print::{say, tell, warn};
+use self::{
+    print::{say, tell, warn},
+    screen::Screen,
+};
 use crate::failure::{Exit, Failure};
 
 /// Turn Linux hosts into AWS Systems Manager managed nodes, proven Online.

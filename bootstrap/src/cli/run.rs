@@ -12,7 +12,7 @@ mod sweep;
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, stderr},
+    io::stderr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,7 +27,7 @@ use self::{
     login::LoginArgs,
 };
 use super::{
-    OutputFormat,
+    OutputFormat, Screen,
     places::{self, Places},
     tell, warn,
 };
@@ -139,9 +139,8 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         ready = get_ready(&args, &inventory, &all) => ready?,
         _ = interrupts.recv() => return Err(interrupts::early()),
     };
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let json_wanted = args.output == OutputFormat::Json;
-    let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
+    let (screen, json_wanted) = (Screen::of(&stderr()), args.output == OutputFormat::Json);
+    let shown = display::choose(screen.moves, screen.color, args.quiet, json_wanted);
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader(known)), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id)?.map(|(left, logs)| {
         readers.push(Box::new(logs));

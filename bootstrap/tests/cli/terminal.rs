@@ -101,11 +101,17 @@ struct Screen {
 
 impl Screen {
     fn run(home: &Home, arguments: &[&str]) -> Self {
+        Self::named(None, home, arguments)
+    }
+
+    /// At a terminal of this name (`TERM`).
+    fn named(term: Option<&str>, home: &Home, arguments: &[&str]) -> Self {
         let (terminal, theirs) = pty::open().unwrap();
         let mut command = pty::Command::new(env!("CARGO_BIN_EXE_bootstrap"))
             .args(arguments)
             .current_dir(home.path())
             .env_clear()
+            .envs(term.map(|term| ("TERM", term)))
             .env("HOME", home.path())
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "example");
@@ -211,4 +217,16 @@ fn a_question_that_is_not_answered_leaves_the_terminal_as_it_was() {
     screen.type_in("\u{4}");
     let (code, shown) = screen.end();
     assert_eq!(code, Some(4), "{shown}");
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_a_line_for_each_event() {
+    for (term, moves) in [(None, false), (Some("dumb"), false), (Some("xterm"), true)] {
+        let home = Home::new();
+        nobody_home(&home);
+        let (code, shown) = Screen::named(term, &home, &["--inventory", "hosts.toml"]).end();
+        assert_eq!(code, Some(1), "{term:?}: {shown}");
+        assert_eq!(shown.contains("gone-1: connecting"), !moves, "{term:?}: {shown}");
+        assert_eq!(shown.contains('\u{1b}'), moves, "{term:?}: {shown}");
+    }
 }
