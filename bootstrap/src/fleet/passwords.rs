@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
     facts::{Facts, Root},
-    host::{Connect, Host},
+    host::{Connect, Host, NoConnection},
     inventory::{Escalation, HostName, HostSpec},
 };
 
@@ -21,14 +21,26 @@ pub type Circle = Vec<Arc<HostSpec>>;
 /// How often a person may be wrong; each time another host sees it.
 const MOST_TRIES: usize = 3;
 
-/// The passwords of a run, by host; hosts without one need none, as far as is known.
+/// The passwords of a run, and what else came of looking who needs one.
 #[derive(Debug, Default)]
-pub struct Passwords(BTreeMap<HostName, SecretString>);
+pub struct Passwords {
+    /// Hosts without one need none, as far as is known.
+    known: BTreeMap<HostName, SecretString>,
+    refused: Refusals,
+}
+
+/// The hosts that would not let us in, and never will: the same login again is another mark against the account.
+type Refusals = BTreeMap<HostName, NoConnection>;
 
 impl Passwords {
     /// The password of a host.
     pub(super) fn of(&self, host: &HostName) -> Option<&SecretString> {
-        self.0.get(host)
+        self.known.get(host)
+    }
+
+    /// Why a host need not be called again.
+    pub(super) fn refusal(&self, host: &HostName) -> Option<&NoConnection> {
+        self.refused.get(host)
     }
 }
 
@@ -49,14 +61,14 @@ pub async fn collect<C: Connect>(
     source: &mut (dyn PasswordSource + Send),
 ) -> Passwords {
     let mut circles: BTreeMap<Option<&str>, Circle> = BTreeMap::new();
-    let needy = who_needs_one(connector, hosts, at_once).await;
+    let (needy, refused) = who_needs_one(connector, hosts, at_once).await;
     for host in &needy {
         circles.entry(host.become_prompt.as_deref()).or_default().push(host.clone());
     }
-    let mut passwords = Passwords::default();
+    let mut passwords = Passwords { refused, ..Passwords::default() };
     for (prompt, circle) in &circles {
         if let Some(password) = proven(connector, *prompt, circle, source).await {
-            passwords.0.extend(circle.iter().map(|host| (host.name.clone(), password.clone())));
+            passwords.known.extend(circle.iter().map(|host| (host.name.clone(), password.clone())));
         }
     }
     passwords
@@ -66,7 +78,7 @@ async fn who_needs_one<C: Connect>(
     connector: &Arc<C>,
     hosts: &[Arc<HostSpec>],
     at_once: usize,
-) -> Vec<Arc<HostSpec>> {
+) -> (Vec<Arc<HostSpec>>, Refusals) {
     let turns = Arc::new(Semaphore::new(at_once.max(1)));
     let mut looking = JoinSet::new();
     let by_sudo =
@@ -76,15 +88,19 @@ async fn who_needs_one<C: Connect>(
         looking.spawn(async move {
             // Never closed, so a permit always comes.
             let _turn = turns.acquire_owned().await;
-            let needs = matches!(root(&*connector, &host, None).await, Some(Root::NeedsPassword(_)));
-            needs.then_some((index, host))
+            let root = root(&*connector, &host, None).await;
+            (index, host, root)
         });
     }
-    let mut needy = BTreeMap::new();
+    let (mut needy, mut refused) = (BTreeMap::new(), Refusals::new());
     while let Some(looked) = looking.join_next().await {
-        needy.extend(looked.ok().flatten());
+        match looked {
+            Ok((index, host, Ok(Some(Root::NeedsPassword(_))))) => drop(needy.insert(index, host)),
+            Ok((_, host, Err(why))) if !why.heals => drop(refused.insert(host.name.clone(), why)),
+            _ => {}
+        }
     }
-    needy.into_values().collect()
+    (needy.into_values().collect(), refused)
 }
 
 /// A password that a host of the circle has taken. What is wrong is tried on no second host; a person gets another
@@ -99,8 +115,8 @@ async fn proven<C: Connect>(
     let mut refusals = 0;
     for host in circle {
         match root(&**connector, host, Some(&password)).await {
-            Some(Root::Yes) => return Some(password),
-            Some(Root::WrongPassword(_)) => {
+            Ok(Some(Root::Yes)) => return Some(password),
+            Ok(Some(Root::WrongPassword(_))) => {
                 source.refused(prompt, &host.name);
                 refusals += 1;
                 if refusals == MOST_TRIES {
@@ -116,12 +132,16 @@ async fn proven<C: Connect>(
 }
 
 /// How the login user stands with root's rights; none if the host could not be looked at: the run will say why.
-async fn root(connector: &impl Connect, spec: &HostSpec, password: Option<&SecretString>) -> Option<Root> {
+async fn root(
+    connector: &impl Connect,
+    spec: &HostSpec,
+    password: Option<&SecretString>,
+) -> Result<Option<Root>, NoConnection> {
     let look = async {
-        let mut host = connector.connect(spec).await.ok()?;
+        let mut host = connector.connect(spec).await?;
         let probe = Facts::probe(spec.escalation, password, spec.limits.command, Duration::ZERO);
-        let output = host.run(&probe, &mut |_| {}).await.ok()?;
-        Facts::parse(&output.stdout, Timestamp::now()).ok().map(|facts| facts.root)
+        let Ok(output) = host.run(&probe, &mut |_| {}).await else { return Ok(None) };
+        Ok(Facts::parse(&output.stdout, Timestamp::now()).ok().map(|facts| facts.root))
     };
-    timeout(spec.limits.host, look).await.ok().flatten()
+    timeout(spec.limits.host, look).await.unwrap_or(Ok(None))
 }

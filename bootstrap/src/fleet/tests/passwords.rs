@@ -1,6 +1,6 @@
 //! Who is asked for a password, and which hosts see it.
 
-use super::*;
+use super::{fault::Fault, *};
 use crate::{
     fleet::{Circle, PasswordSource},
     inventory::HostName,
@@ -103,4 +103,19 @@ async fn where_nobody_can_be_asked_no_host_is_looked_at_beforehand() {
     assert_eq!(outcomes(&world.run().await), ["failed"]);
     assert_eq!(world.machine("a").state().execs, ["probe"]);
     assert!(asked(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_was_refused_while_looking_is_not_tried_again_and_one_that_may_heal_is() {
+    let mut world = needing(["a", "b", "c"], &["c"]);
+    world.passwords = Some(vec![(None, "right")]);
+    for (name, fault) in [("a", Fault::Untrusted), ("b", Fault::Unreachable)] {
+        world.machine(name).clone().with_fault(fault);
+    }
+    let report = world.run().await;
+    assert_eq!(outcomes(&report), ["failed", "online", "online"]);
+    let Outcome::Failed { why, hint, .. } = &report.hosts[0].outcome else { panic!("{report:?}") };
+    assert_eq!((why.as_str(), hint.as_str()), ("the host key has changed", "was it reinstalled?"));
+    assert_eq!(world.machine("a").state().logins, 1);
+    assert_eq!(world.machine("b").state().logins, 2);
 }
