@@ -3,7 +3,11 @@
 //!
 //! A password is tried on one host before all others: one that is wrong everywhere must not lock an account everywhere.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -18,7 +22,8 @@ use crate::{
 /// Whom one password is for: the hosts of one `become_prompt` that need a password, in the inventory's order.
 pub type Circle = Vec<Arc<HostSpec>>;
 
-/// How often a person may be wrong; each time another host sees it.
+/// How often a person may be wrong; each time another host sees it, or, when there is no other, one a second time: the
+/// third would lock the account there (`deny` of pam_faillock).
 const MOST_TRIES: usize = 3;
 
 /// The passwords of a run, and what else came of looking who needs one.
@@ -104,7 +109,7 @@ async fn who_needs_one<C: Connect>(
 }
 
 /// A password that a host of the circle has taken. What is wrong is tried on no second host; a person gets another
-/// chance, with another host.
+/// chance, with another host as long as there is one.
 async fn proven<C: Connect>(
     connector: &Arc<C>,
     prompt: Option<&str>,
@@ -113,13 +118,18 @@ async fn proven<C: Connect>(
 ) -> Option<SecretString> {
     let mut password = source.password(prompt, circle)?;
     let mut refusals = 0;
-    for host in circle {
+    let mut waiting: VecDeque<_> = circle.iter().map(|host| (host, true)).collect();
+    while let Some((host, is_new)) = waiting.pop_front() {
         match root(&**connector, host, Some(&password)).await {
             Ok(Some(Root::Yes)) => return Some(password),
             Ok(Some(Root::WrongPassword(_))) => {
                 source.refused(prompt, &host.name);
                 refusals += 1;
-                if refusals == MOST_TRIES {
+                if is_new {
+                    waiting.push_back((host, false));
+                }
+                // Nobody is asked for what no host would see.
+                if refusals == MOST_TRIES || waiting.is_empty() {
                     return None;
                 }
                 password = source.password(prompt, circle)?;

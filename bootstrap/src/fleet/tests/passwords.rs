@@ -85,6 +85,30 @@ async fn nobody_is_wrong_more_than_three_times_and_the_rest_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_other_host_is_left_one_sees_a_second_password_and_never_a_third() {
+    for (known, outcome, questions, refused) in
+        [(vec!["wrong", "right"], "online", 2, 1), (vec!["wrong"; 9], "failed", 2, 2)]
+    {
+        let mut world = needing(["a", "b"], &["b"]);
+        world.passwords = Some(known.into_iter().map(|password| (None, password)).collect());
+        assert_eq!(outcomes(&world.run().await), ["online", outcome]);
+        let asked = asked(&world);
+        assert_eq!(asked.iter().filter(|line| line.starts_with("common?")).count(), questions, "{asked:?}");
+        assert_eq!(world.machine("b").state().refused, refused);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_password_is_for_the_host_that_can_judge_it_when_the_others_are_gone() {
+    let mut world = needing(["a", "b"], &["a", "b"]);
+    world.passwords = Some(vec![(None, "wrong"), (None, "right")]);
+    let then = Fault::Then("probe", vec![Fault::Unreachable]);
+    world.machine("b").clone().with_fault(then);
+    assert_eq!(outcomes(&world.run().await), ["online"; 2]);
+    assert_eq!(world.machine("a").state().refused, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_with_another_password_than_its_circle_sees_the_wrong_one_once() {
     let mut world = needing(["a", "b"], &["a", "b"]);
     world.machine("b").state().password = Some("other");
