@@ -4,7 +4,7 @@ use std::io::stdout;
 
 use jiff::tz::TimeZone;
 
-use super::{OutputFormat, Screen, places::Places, run::open_journal, say};
+use super::{OutputFormat, Screen, places::Places, run::read_journal, say};
 use crate::{
     failure::{Exit, Failure, with_sources},
     journal::history::{self, Look, RunHistory},
@@ -25,7 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let journal = open_journal(&args.places)?;
+    let journal = read_journal(&args.places)?;
     let unreadable = |error: crate::journal::JournalError| {
         Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
     };

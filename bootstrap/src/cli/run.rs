@@ -37,7 +37,7 @@ use crate::{
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
-    journal::{Hold, Holder, InventoryKey, Journal},
+    journal::{Hold, Holder, InventoryKey, Journal, JournalError},
     report::InventoryMark,
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane},
@@ -300,8 +300,16 @@ pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {
 }
 
 pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
-    Journal::open(&places.journal()?)
-        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+    Journal::open(&places.journal()?).map_err(|error| no_journal(&error))
+}
+
+/// For commands that only look what runs did.
+pub(super) fn read_journal(places: &Places) -> Result<Journal, Failure> {
+    Journal::read(&places.journal()?).map_err(|error| no_journal(&error))
+}
+
+fn no_journal(error: &JournalError) -> Failure {
+    Failure::new(Exit::CannotStart, with_sources(error)).hint(error.hint())
 }
 
 /// SSM for each environment that has hosts.
