@@ -79,7 +79,7 @@ pub(super) struct Given(BTreeMap<Option<String>, SecretString>);
 impl Given {
     /// One line is the password of all; several are `PROMPT=PASSWORD` each, and `=PASSWORD` for hosts without a prompt.
     pub(super) fn read(number: u32, hosts: &[Arc<HostSpec>]) -> Result<Self, Failure> {
-        let lines = FromDescriptor::read(number)
+        let lines = FromDescriptor::read("--become-password-fd", number)
             .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?
             .into_lines();
         let prompts: std::collections::BTreeSet<_> =
