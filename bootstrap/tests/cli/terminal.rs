@@ -75,6 +75,31 @@ fn a_run_whose_terminal_has_gone_comes_to_its_end() {
 }
 
 #[test]
+fn data_that_is_cut_short_on_its_way_is_no_good_end_and_a_reader_that_has_seen_enough_is() {
+    let home = Home::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (stdout, code) in [(full.into(), 1), (closed(), 0)] {
+        let status = home.command(&["inventory", "schema"]).stdout(stdout).stderr(Stdio::null()).status();
+        assert_eq!(status.unwrap().code(), Some(code));
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_told_and_does_not_kill() {
+    let home = Home::new();
+    nobody_home(&home);
+    let limited = "ulimit -f 1; exec \"$0\" --inventory hosts.toml";
+    let output = Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_bootstrap")])
+        .current_dir(home.path())
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("journal"), "{output:?}");
+}
+
+#[test]
 fn the_documents_are_written_before_anything_is_printed_on_a_terminal_that_hangs() {
     let home = Home::new();
     nobody_home(&home);
