@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// A run's id: show its hosts and what was done on each; the latest runs without one
     run: Option<String>,
     /// How many runs are listed
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     last: u32,
     /// How it is printed
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]

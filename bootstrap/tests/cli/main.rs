@@ -204,6 +204,12 @@ fn what_only_reads_the_journal_makes_none_and_says_where_there_is_none() {
 }
 
 #[test]
+fn no_runs_at_all_are_nothing_to_ask_for() {
+    let output = Home::new().run(&["history", "--last", "0"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn what_lies_between_waves_is_not_accepted_where_there_are_none() {
     let home = Home::new();
     let base = ["--inventory", "hosts.toml"];
