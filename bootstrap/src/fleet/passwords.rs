@@ -11,7 +11,11 @@ use std::{
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, interval_at, timeout},
+};
 
 use crate::{
     facts::{Facts, Root},
@@ -58,15 +62,20 @@ pub trait PasswordSource {
     fn refused(&mut self, prompt: Option<&str>, by: &HostName);
 }
 
-/// Looks at every host and gets the passwords of those that need one.
+/// How often it is told how many hosts have been looked at.
+const NEWS: Duration = Duration::from_secs(5);
+
+/// Looks at every host and gets the passwords of those that need one; `looking` is told now and then how many hosts have been
+/// looked at, of how many.
 pub async fn collect<C: Connect>(
     connector: &Arc<C>,
     hosts: &[Arc<HostSpec>],
     at_once: usize,
     source: &mut (dyn PasswordSource + Send),
+    looking: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Passwords {
     let mut circles: BTreeMap<Option<&str>, Circle> = BTreeMap::new();
-    let (needy, refused) = who_needs_one(connector, hosts, at_once).await;
+    let (needy, refused) = who_needs_one(connector, hosts, at_once, looking).await;
     for host in &needy {
         circles.entry(host.become_prompt.as_deref()).or_default().push(host.clone());
     }
@@ -83,6 +92,7 @@ async fn who_needs_one<C: Connect>(
     connector: &Arc<C>,
     hosts: &[Arc<HostSpec>],
     at_once: usize,
+    tell: &mut (dyn FnMut(usize, usize) + Send),
 ) -> (Vec<Arc<HostSpec>>, Refusals) {
     let turns = Arc::new(Semaphore::new(at_once.max(1)));
     let mut looking = JoinSet::new();
@@ -98,7 +108,17 @@ async fn who_needs_one<C: Connect>(
         });
     }
     let (mut needy, mut refused) = (BTreeMap::new(), Refusals::new());
-    while let Some(looked) = looking.join_next().await {
+    let all = looking.len();
+    let mut news = interval_at(Instant::now() + NEWS, NEWS);
+    loop {
+        let looked = tokio::select! {
+            looked = looking.join_next() => looked,
+            _ = news.tick() => {
+                tell(all - looking.len(), all);
+                continue;
+            }
+        };
+        let Some(looked) = looked else { break };
         match looked {
             Ok((index, host, Ok(Some(Root::NeedsPassword(_))))) => drop(needy.insert(index, host)),
             Ok((_, host, Err(why))) if !why.heals => drop(refused.insert(host.name.clone(), why)),

@@ -25,8 +25,14 @@ pub(super) async fn collect(
     args: &Args,
 ) -> Result<Passwords, Failure> {
     let at_once = usize::from(args.concurrency.unwrap_or(LOOKS));
+    let mut looking = |looked, all| {
+        if !args.quiet {
+            tell(format_args!("looked at {looked} of {all} hosts for who needs a password for sudo"));
+        }
+    };
     if let Some(number) = args.become_password_fd {
-        return Ok(fleet::collect(connector, hosts, at_once, &mut Given::read(number, hosts)?).await);
+        let mut given = Given::read(number, hosts)?;
+        return Ok(fleet::collect(connector, hosts, at_once, &mut given, &mut looking).await);
     }
     if !prompt::is_there() {
         return Ok(Passwords::default());
@@ -35,7 +41,7 @@ pub(super) async fn collect(
         tell("looking which hosts need a password for sudo");
     }
     let mut terminal = AtTerminal::default();
-    let passwords = fleet::collect(connector, hosts, at_once, &mut terminal).await;
+    let passwords = fleet::collect(connector, hosts, at_once, &mut terminal, &mut looking).await;
     if terminal.interrupted { Err(interrupts::early()) } else { Ok(passwords) }
 }
 

@@ -143,3 +143,13 @@ async fn a_login_that_was_refused_while_looking_is_not_tried_again_and_one_that_
     assert_eq!(world.machine("a").state().logins, 1);
     assert_eq!(world.machine("b").state().logins, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_for_long_says_how_far_it_is() {
+    let mut world = needing(["a", "b", "c"], &["c"]);
+    world.passwords = Some(vec![(None, "right")]);
+    world.machine("a").clone().with_fault(Fault::Hangs("probe"));
+    assert_eq!(outcomes(&world.run().await), ["online"; 3]);
+    let asked = asked(&world);
+    assert_eq!((asked[0].as_str(), asked.last().unwrap().as_str()), ("2 of 3", "common? c"));
+}
