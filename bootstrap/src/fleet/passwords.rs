@@ -27,7 +27,7 @@ use crate::{
 pub type Circle = Vec<Arc<HostSpec>>;
 
 /// How often a person may be wrong; each time another host sees it, or, when there is no other, one a second time: the
-/// third would lock the account there (`deny` of pam_faillock).
+/// third would lock the account there (`deny` of `pam_faillock`).
 const MOST_TRIES: usize = 3;
 
 /// The passwords of a run, and what else came of looking who needs one.

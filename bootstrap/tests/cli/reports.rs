@@ -56,12 +56,10 @@ fn hosts_that_no_part_has_are_named() {
     let home = Home::new();
     nobody_home(&home);
     let one = fs::read_to_string(home.path().join("hosts.toml")).unwrap();
-    let more: String = (2..=4)
-        .map(|number| {
-            format!("[[hosts]]\nname = \"gone-{number}\"\naddress = \"127.0.0.{number}\"\nport = 9\n")
-        })
-        .collect();
-    home.write("hosts.toml", &(one + &more));
+    let more = [2, 3, 4].map(|number| {
+        format!("[[hosts]]\nname = \"gone-{number}\"\naddress = \"127.0.0.{number}\"\nport = 9\n")
+    });
+    home.write("hosts.toml", &(one + &more.concat()));
     home.run(&["--inventory", "hosts.toml", "--report", "out", "--limit", "gone-1"]);
     let merged = home.run(&["report", "merge", "out/report.json"]);
     assert_eq!(merged.status.code(), Some(1), "{merged:?}");
