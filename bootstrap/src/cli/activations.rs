@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     places::Places,
-    run::{load, open_journal},
+    run::{load, open_journal, read_journal},
     say, tell,
 };
 use crate::{
@@ -43,6 +43,10 @@ pub(super) struct Args {
 pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
     let Command::Gc(args) = command;
     let inventory = load(&args.inventory)?;
+    // Without a journal every run is unknown, and only `--all` has anything to delete.
+    if !args.all {
+        read_journal(&args.places)?;
+    }
     let journal = open_journal(&args.places)?;
     let mut exit = Exit::Good;
     // Also those that have no host any more: they may have had some when a run was killed.

@@ -1,10 +1,10 @@
 //! `bootstrap history`: what earlier runs did, from the journal.
 
-use std::io::{IsTerminal, stdout};
+use std::io::stdout;
 
 use jiff::tz::TimeZone;
 
-use super::{OutputFormat, places::Places, run::open_journal, say};
+use super::{OutputFormat, Screen, places::Places, run::read_journal, say};
 use crate::{
     failure::{Exit, Failure, with_sources},
     journal::history::{self, Look, RunHistory},
@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// A run's id: show its hosts and what was done on each; the latest runs without one
     run: Option<String>,
     /// How many runs are listed
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     last: u32,
     /// How it is printed
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -25,7 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let journal = open_journal(&args.places)?;
+    let journal = read_journal(&args.places)?;
     let unreadable = |error: crate::journal::JournalError| {
         Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint())
     };
@@ -52,12 +52,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 fn look() -> Look {
-    let terminal = stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let size = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
-    Look {
-        color: terminal && !no_color,
-        width: size.map(|size| size.ws_col).filter(|columns| *columns > 0),
-        zone: TimeZone::system(),
-    }
+    let Screen { color, width, .. } = Screen::of(&stdout());
+    Look { color, width, zone: TimeZone::system() }
 }

@@ -10,13 +10,19 @@ mod places;
 mod print;
 mod report;
 mod run;
+mod screen;
 mod version;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
 
-use self::print::{say, tell, warn};
+use self::{
+    print::{say, tell, warn},
+    screen::Screen,
+};
 use crate::failure::{Exit, Failure};
 
 /// Turn Linux hosts into AWS Systems Manager managed nodes, proven Online.
@@ -74,7 +80,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if cli.version.version {
         version::run(&cli.version);
-        return ExitCode::SUCCESS;
+        return print::all_said(Exit::Good).into();
     }
     open_files::allow();
     let result = runtime().and_then(|runtime| {
@@ -84,7 +90,7 @@ pub fn main() -> ExitCode {
         result
     });
     match result {
-        Ok(exit) => exit.into(),
+        Ok(exit) => print::all_said(exit).into(),
         Err(failure) => {
             tell(&failure);
             failure.exit.into()
@@ -101,6 +107,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     // One provider for SSH's keys, AWS's and the packages' TLS; a second call finds it in place.
     rustls::crypto::ring::default_provider().install_default().ok();
+    // Beyond `ulimit -f` this would end the program in the middle of its hosts; with a handler, which stays, a write fails.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).ok();
     match cli.command {
         Some(Command::Inventory(command)) => inventory::run(&command),
         Some(Command::Facts(args)) => facts::run(args).await,

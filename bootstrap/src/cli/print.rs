@@ -4,14 +4,29 @@
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Prints data on stdout. A reader that has seen enough (`| head`) is no reason to fail; a full disk is worth a word.
+use crate::failure::Exit;
+
+/// Data for stdout was lost.
+static CUT_SHORT: AtomicBool = AtomicBool::new(false);
+
+/// The exit code of a program that has printed all it has to: a good one is only for those whose data is whole.
+pub(super) fn all_said(exit: Exit) -> Exit {
+    match exit {
+        Exit::Good if CUT_SHORT.load(Ordering::Relaxed) => Exit::SomeHosts,
+        exit => exit,
+    }
+}
+
+/// Prints data on stdout. A reader that has seen enough (`| head`) is no reason to fail; a full disk is worth a word, and [an exit code](all_said).
 pub(super) fn say(text: &str) {
     let mut stdout = io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             warn(format_args!("the result could not be printed: {error}"));
+            CUT_SHORT.store(true, Ordering::Relaxed);
         }
         _ => {}
     }

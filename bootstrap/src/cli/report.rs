@@ -109,6 +109,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         .collect();
     let report =
         merge::merge(parts).map_err(|error| Failure::new(Exit::CannotStart, &error).hint(error.hint()))?;
+    let inventory = inventory_of(&report);
     let (mut unwritten, mut left) = (Vec::new(), None);
     if let Some(path) = &args.report {
         spare_parts(path, &files)?;
@@ -116,7 +117,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         for (host, from) in &folders {
             folder.take_log(host, from);
         }
-        unwritten = leave::write(&folder, &report, inventory_of(&report).as_ref());
+        unwritten = leave::write(&folder, &report, inventory.as_ref());
         left = Some(folder);
     }
     say(&match args.output {
@@ -130,7 +131,9 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
     let missing = merge::missing(&report);
     if missing > 0 {
         let all = report.inventory.hosts;
-        warn(format_args!("{missing} of the inventory's {all} hosts are in none of these reports"));
+        let names = inventory.map(|inventory| merge::names_of_missing(&report, &inventory).join(", "));
+        let names = names.map(|names| format!(": {names}")).unwrap_or_default();
+        warn(format_args!("{missing} of the inventory's {all} hosts are in none of these reports{names}"));
     }
     Ok(match exit_of(&report) {
         Exit::Good if missing > 0 => Exit::SomeHosts,

@@ -12,7 +12,7 @@ mod sweep;
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, stderr},
+    io::stderr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,7 +27,7 @@ use self::{
     login::LoginArgs,
 };
 use super::{
-    OutputFormat,
+    OutputFormat, Screen,
     places::{self, Places},
     tell, warn,
 };
@@ -37,7 +37,7 @@ use crate::{
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
     inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
-    journal::{Hold, Holder, InventoryKey, Journal},
+    journal::{Hold, Holder, InventoryKey, Journal, JournalError},
     report::InventoryMark,
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane},
@@ -139,9 +139,8 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
         ready = get_ready(&args, &inventory, &all) => ready?,
         _ = interrupts.recv() => return Err(interrupts::early()),
     };
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let json_wanted = args.output == OutputFormat::Json;
-    let shown = display::choose(stderr().is_terminal(), no_color, args.quiet, json_wanted);
+    let (screen, json_wanted) = (Screen::of(&stderr()), args.output == OutputFormat::Json);
+    let shown = display::choose(screen.moves, screen.color, args.quiet, json_wanted);
     let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(journal.reader(known)), shown.reader()];
     let left = Leavings::begin(args.report.as_ref(), &args.places, &id, file)?.map(|(left, logs)| {
         readers.push(Box::new(logs));
@@ -301,8 +300,16 @@ pub(super) fn load(path: &Path) -> Result<Inventory, Failure> {
 }
 
 pub(super) fn open_journal(places: &Places) -> Result<Journal, Failure> {
-    Journal::open(&places.journal()?)
-        .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))
+    Journal::open(&places.journal()?).map_err(|error| no_journal(&error))
+}
+
+/// For commands that only look what runs did.
+pub(super) fn read_journal(places: &Places) -> Result<Journal, Failure> {
+    Journal::read(&places.journal()?).map_err(|error| no_journal(&error))
+}
+
+fn no_journal(error: &JournalError) -> Failure {
+    Failure::new(Exit::CannotStart, with_sources(error)).hint(error.hint())
 }
 
 /// SSM for each environment that has hosts.

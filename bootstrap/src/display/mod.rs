@@ -29,17 +29,17 @@ pub enum Choice {
 }
 
 /// Chooses the display. `--quiet` leaves only what went wrong; a program that asks for JSON on stdout
-/// gets a stderr that it can log, and moving lines are for a person at a terminal.
+/// gets a stderr that it can log, and moving lines are for a person at a terminal that can move its cursor.
 #[must_use]
 #[expect(
     clippy::fn_params_excessive_bools,
     reason = "each is one fact about the surroundings or the command line"
 )]
-pub fn choose(stderr_is_terminal: bool, no_color: bool, quiet: bool, output_json: bool) -> Choice {
+pub fn choose(stderr_moves: bool, color: bool, quiet: bool, output_json: bool) -> Choice {
     if quiet {
         Choice::Plain(Verbosity::Trouble)
-    } else if stderr_is_terminal && !output_json {
-        Choice::Terminal { color: !no_color }
+    } else if stderr_moves && !output_json {
+        Choice::Terminal { color }
     } else {
         Choice::Plain(Verbosity::Everything)
     }
@@ -63,8 +63,8 @@ mod tests {
 
     #[test]
     fn a_person_at_a_terminal_sees_moving_lines() {
-        assert_eq!(choose(true, false, false, false), Choice::Terminal { color: true });
-        assert_eq!(choose(true, true, false, false), Choice::Terminal { color: false });
+        assert_eq!(choose(true, true, false, false), Choice::Terminal { color: true });
+        assert_eq!(choose(true, false, false, false), Choice::Terminal { color: false });
     }
 
     #[test]

@@ -116,7 +116,11 @@ impl<B: Backend> HostRun<B> {
 
     async fn connect(&mut self) -> Result<Machine<B>, Setback> {
         self.enter(Step::Connect).await?;
-        self.run.connector.connect(&self.spec).await.map_err(|error| {
+        let connected = match self.run.passwords.refusal(&self.spec.name) {
+            Some(refusal) => Err(refusal.clone()),
+            None => self.run.connector.connect(&self.spec).await,
+        };
+        connected.map_err(|error| {
             let NoConnection { unreachable, heals, why, hint } = error;
             let outcome = if unreachable {
                 Outcome::Unreachable { why, hint }

@@ -3,32 +3,53 @@
 //!
 //! A password is tried on one host before all others: one that is wrong everywhere must not lock an account everywhere.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, interval_at, timeout},
+};
 
 use crate::{
     facts::{Facts, Root},
-    host::{Connect, Host},
+    host::{Connect, Host, NoConnection},
     inventory::{Escalation, HostName, HostSpec},
 };
 
 /// Whom one password is for: the hosts of one `become_prompt` that need a password, in the inventory's order.
 pub type Circle = Vec<Arc<HostSpec>>;
 
-/// How often a person may be wrong; each time another host sees it.
+/// How often a person may be wrong; each time another host sees it, or, when there is no other, one a second time: the
+/// third would lock the account there (`deny` of `pam_faillock`).
 const MOST_TRIES: usize = 3;
 
-/// The passwords of a run, by host; hosts without one need none, as far as is known.
+/// The passwords of a run, and what else came of looking who needs one.
 #[derive(Debug, Default)]
-pub struct Passwords(BTreeMap<HostName, SecretString>);
+pub struct Passwords {
+    /// Hosts without one need none, as far as is known.
+    known: BTreeMap<HostName, SecretString>,
+    refused: Refusals,
+}
+
+/// The hosts that would not let us in, and never will: the same login again is another mark against the account.
+type Refusals = BTreeMap<HostName, NoConnection>;
 
 impl Passwords {
     /// The password of a host.
     pub(super) fn of(&self, host: &HostName) -> Option<&SecretString> {
-        self.0.get(host)
+        self.known.get(host)
+    }
+
+    /// Why a host need not be called again.
+    pub(super) fn refusal(&self, host: &HostName) -> Option<&NoConnection> {
+        self.refused.get(host)
     }
 }
 
@@ -41,22 +62,27 @@ pub trait PasswordSource {
     fn refused(&mut self, prompt: Option<&str>, by: &HostName);
 }
 
-/// Looks at every host and gets the passwords of those that need one.
+/// How often it is told how many hosts have been looked at.
+const NEWS: Duration = Duration::from_secs(5);
+
+/// Looks at every host and gets the passwords of those that need one; `looking` is told now and then how many hosts have been
+/// looked at, of how many.
 pub async fn collect<C: Connect>(
     connector: &Arc<C>,
     hosts: &[Arc<HostSpec>],
     at_once: usize,
     source: &mut (dyn PasswordSource + Send),
+    looking: &mut (dyn FnMut(usize, usize) + Send),
 ) -> Passwords {
     let mut circles: BTreeMap<Option<&str>, Circle> = BTreeMap::new();
-    let needy = who_needs_one(connector, hosts, at_once).await;
+    let (needy, refused) = who_needs_one(connector, hosts, at_once, looking).await;
     for host in &needy {
         circles.entry(host.become_prompt.as_deref()).or_default().push(host.clone());
     }
-    let mut passwords = Passwords::default();
+    let mut passwords = Passwords { refused, ..Passwords::default() };
     for (prompt, circle) in &circles {
         if let Some(password) = proven(connector, *prompt, circle, source).await {
-            passwords.0.extend(circle.iter().map(|host| (host.name.clone(), password.clone())));
+            passwords.known.extend(circle.iter().map(|host| (host.name.clone(), password.clone())));
         }
     }
     passwords
@@ -66,7 +92,8 @@ async fn who_needs_one<C: Connect>(
     connector: &Arc<C>,
     hosts: &[Arc<HostSpec>],
     at_once: usize,
-) -> Vec<Arc<HostSpec>> {
+    tell: &mut (dyn FnMut(usize, usize) + Send),
+) -> (Vec<Arc<HostSpec>>, Refusals) {
     let turns = Arc::new(Semaphore::new(at_once.max(1)));
     let mut looking = JoinSet::new();
     let by_sudo =
@@ -76,19 +103,33 @@ async fn who_needs_one<C: Connect>(
         looking.spawn(async move {
             // Never closed, so a permit always comes.
             let _turn = turns.acquire_owned().await;
-            let needs = matches!(root(&*connector, &host, None).await, Some(Root::NeedsPassword(_)));
-            needs.then_some((index, host))
+            let root = root(&*connector, &host, None).await;
+            (index, host, root)
         });
     }
-    let mut needy = BTreeMap::new();
-    while let Some(looked) = looking.join_next().await {
-        needy.extend(looked.ok().flatten());
+    let (mut needy, mut refused) = (BTreeMap::new(), Refusals::new());
+    let all = looking.len();
+    let mut news = interval_at(Instant::now() + NEWS, NEWS);
+    loop {
+        let looked = tokio::select! {
+            looked = looking.join_next() => looked,
+            _ = news.tick() => {
+                tell(all - looking.len(), all);
+                continue;
+            }
+        };
+        let Some(looked) = looked else { break };
+        match looked {
+            Ok((index, host, Ok(Some(Root::NeedsPassword(_))))) => drop(needy.insert(index, host)),
+            Ok((_, host, Err(why))) if !why.heals => drop(refused.insert(host.name.clone(), why)),
+            _ => {}
+        }
     }
-    needy.into_values().collect()
+    (needy.into_values().collect(), refused)
 }
 
 /// A password that a host of the circle has taken. What is wrong is tried on no second host; a person gets another
-/// chance, with another host.
+/// chance, with another host as long as there is one.
 async fn proven<C: Connect>(
     connector: &Arc<C>,
     prompt: Option<&str>,
@@ -97,13 +138,18 @@ async fn proven<C: Connect>(
 ) -> Option<SecretString> {
     let mut password = source.password(prompt, circle)?;
     let mut refusals = 0;
-    for host in circle {
+    let mut waiting: VecDeque<_> = circle.iter().map(|host| (host, true)).collect();
+    while let Some((host, is_new)) = waiting.pop_front() {
         match root(&**connector, host, Some(&password)).await {
-            Some(Root::Yes) => return Some(password),
-            Some(Root::WrongPassword(_)) => {
+            Ok(Some(Root::Yes)) => return Some(password),
+            Ok(Some(Root::WrongPassword(_))) => {
                 source.refused(prompt, &host.name);
                 refusals += 1;
-                if refusals == MOST_TRIES {
+                if is_new {
+                    waiting.push_back((host, false));
+                }
+                // Nobody is asked for what no host would see.
+                if refusals == MOST_TRIES || waiting.is_empty() {
                     return None;
                 }
                 password = source.password(prompt, circle)?;
@@ -116,12 +162,16 @@ async fn proven<C: Connect>(
 }
 
 /// How the login user stands with root's rights; none if the host could not be looked at: the run will say why.
-async fn root(connector: &impl Connect, spec: &HostSpec, password: Option<&SecretString>) -> Option<Root> {
+async fn root(
+    connector: &impl Connect,
+    spec: &HostSpec,
+    password: Option<&SecretString>,
+) -> Result<Option<Root>, NoConnection> {
     let look = async {
-        let mut host = connector.connect(spec).await.ok()?;
+        let mut host = connector.connect(spec).await?;
         let probe = Facts::probe(spec.escalation, password, spec.limits.command, Duration::ZERO);
-        let output = host.run(&probe, &mut |_| {}).await.ok()?;
-        Facts::parse(&output.stdout, Timestamp::now()).ok().map(|facts| facts.root)
+        let Ok(output) = host.run(&probe, &mut |_| {}).await else { return Ok(None) };
+        Ok(Facts::parse(&output.stdout, Timestamp::now()).ok().map(|facts| facts.root))
     };
-    timeout(spec.limits.host, look).await.ok().flatten()
+    timeout(spec.limits.host, look).await.unwrap_or(Ok(None))
 }

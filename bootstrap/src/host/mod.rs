@@ -6,6 +6,7 @@
 //! `ps` on the host shows none of it.
 
 mod capture;
+mod child;
 mod command;
 mod local;
 
@@ -14,6 +15,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use crate::inventory::HostSpec;
 
 pub(crate) use capture::Capture;
+pub(crate) use child::attend;
 pub use command::{Ascent, Command, Privilege, Script, quote};
 pub use local::LocalHost;
 

@@ -1,6 +1,8 @@
 //! A host's own way to the world: the proxy that its agent needs, and whether it fetches its package there. Apart from how a
 //! host is reached, since that is the controller's way to the host.
 
+use std::net::IpAddr;
+
 use super::{
     problems::Findings,
     spans::Strings,
@@ -117,7 +119,7 @@ pub(super) fn exceptions(texts: &Strings, findings: &mut Findings<'_>) -> Vec<St
 
 fn exception(text: &str) -> Result<String, Refusal> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b".-_*:/[]".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_fine) && !text.contains("://") {
+    if !text.is_empty() && text.bytes().all(is_fine) && text.split_once('/').is_none_or(is_network) {
         return Ok(text.to_owned());
     }
     let hint = if text.contains([',', ' ']) {
@@ -126,6 +128,12 @@ fn exception(text: &str) -> Result<String, Refusal> {
         "write an address, a network such as 10.0.0.0/8, a host, or a domain such as .lan"
     };
     refuse(format!("{text:?} is nothing that can be reached without a proxy"), hint)
+}
+
+/// An address, and how many of its bits are the network's.
+fn is_network((address, bits): (&str, &str)) -> bool {
+    let most = address.parse().map(|address: IpAddr| if address.is_ipv4() { 32 } else { 128 });
+    most.is_ok_and(|most| bits.parse().is_ok_and(|bits: u8| bits <= most))
 }
 
 #[cfg(test)]
@@ -170,10 +178,13 @@ mod tests {
 
     #[test]
     fn exceptions_are_single_places_and_the_metadata_service_is_always_one() {
-        for text in ["10.0.0.0/8", ".lan", "*.lan", "ssm.example.com:443", "[fd00::1]", "fd00::/8"] {
+        for text in
+            ["10.0.0.0/8", "10.0.0.1/32", ".lan", "*.lan", "ssm.example.com:443", "[fd00::1]", "fd00::/8"]
+        {
             assert_eq!(exception(text), Ok(text.to_owned()), "{text}");
         }
-        for text in ["", "a,b", "a b", "http://a", "a\"", "$a", "50%"] {
+        let no_networks = ["10.0.0.0/99", "10.0.0.0/", "10.0.0/8", "fd00::/129", "lan/8"];
+        for text in ["", "a,b", "a b", "http://a", "a\"", "$a", "50%"].into_iter().chain(no_networks) {
             assert!(exception(text).is_err(), "{text}");
         }
         let except = vec![".lan".to_owned(), METADATA_SERVICE.to_owned()];

@@ -25,6 +25,9 @@ struct Walk<'s, 'f, 'a> {
     findings: &'f mut Findings<'a>,
 }
 
+/// Keys whose strings are durations, which the schema does not tell.
+const DURATIONS: [&str; 5] = ["connect", "command", "host", "run_within", "online_within"];
+
 // The keys that lead to a value.
 #[derive(Clone, Debug, Default)]
 struct Trail {
@@ -222,6 +225,14 @@ impl<'s> Walk<'s, '_, '_> {
                     span,
                     what,
                     format!("write [[{}]], with two brackets, for each", trail.last()),
+                );
+            }
+            DeValue::Integer(number) if !trail.is_secretive() && DURATIONS.contains(&trail.last()) => {
+                let number = number.as_str();
+                self.findings.add(
+                    span,
+                    what,
+                    format!("name the unit, in quotes: \"{number}s\" or \"{number}m\""),
                 );
             }
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)

@@ -54,7 +54,7 @@ impl HoldError {
                     .to_owned()
             }
             Self::Unusable { path, .. } => {
-                format!("make {} writable, or set XDG_STATE_HOME to another directory", path.display())
+                format!("make {} writable, or name another state directory with `--state-dir`", path.display())
             }
         }
     }

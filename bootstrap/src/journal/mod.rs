@@ -41,6 +41,12 @@ pub struct Journal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
+    /// Nothing to read.
+    #[error("there is no journal {}", path.display())]
+    Absent {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// The directory or the file cannot be made or opened.
     #[error("journal {} cannot be opened", path.display())]
     Unusable {
@@ -82,10 +88,14 @@ impl JournalError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Absent { .. } => {
+                "the first run makes it; if that was kept elsewhere, name its directory with `--state-dir`"
+                    .to_owned()
+            }
             Self::Unusable { path, .. } => {
                 let parent = path.parent().unwrap_or(path).display();
                 format!(
-                    "make {parent} a directory that you may write to, or set XDG_STATE_HOME to another one"
+                    "make {parent} a directory that you may write to, or name another one with `--state-dir`"
                 )
             }
             Self::Damaged { path, .. } => {
@@ -95,7 +105,7 @@ impl JournalError {
                 )
             }
             Self::Newer { .. } => {
-                "update this program, or set XDG_STATE_HOME to another directory".to_owned()
+                "update this program, or name another directory with `--state-dir`".to_owned()
             }
             Self::Sqlite { path, .. } => {
                 format!("is the disk of {} full, or another process holding it for long?", path.display())
@@ -108,12 +118,20 @@ impl Journal {
     /// Opens the journal, or makes it: directory 0700, file 0600. Older schemas are brought up to date.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         make_file(path).map_err(|source| JournalError::Unusable { path: path.to_owned(), source })?;
-        let connection = schema::open(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            connection: Arc::new(Mutex::new(connection)),
-            trouble: Arc::default(),
-        })
+        Ok(Self::on(path, schema::open(path)?))
+    }
+
+    /// Opens the journal for reading alone; nothing is made where there is none.
+    pub fn read(path: &Path) -> Result<Self, JournalError> {
+        if !path.exists() {
+            return Err(JournalError::Absent { path: path.to_owned() });
+        }
+        Ok(Self::on(path, schema::open_to_read(path)?))
+    }
+
+    fn on(path: &Path, connection: Connection) -> Self {
+        let connection = Arc::new(Mutex::new(connection));
+        Self { path: path.to_owned(), connection, trouble: Arc::default() }
     }
 
     /// The file.

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{JournalError, named};
 
@@ -125,6 +125,44 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     }
 }
 
+/// Opens a journal that is there for reading alone. One of an older schema is brought to [`KNOWN`] after all.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, JournalError> {
+    let connection = read_only(path).map_err(|error| named(path, error))?;
+    match look(&connection).map_err(|error| named(path, error))? {
+        (APPLICATION, KNOWN, _) => Ok(connection),
+        _ => open(path),
+    }
+}
+
+fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let looked_at = |connection: Connection| {
+        connection.busy_timeout(BUSY)?;
+        look(&connection).map(|_| connection)
+    };
+    let error = match Connection::open_with_flags(path, flags).and_then(looked_at) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => error,
+        opened => return opened,
+    };
+    // Beside a journal on a read-only file system SQLite can't make the files by which readers and writers agree. There is
+    // nobody to agree with, as long as no writer has left any.
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match unchanging(path) {
+        Some(name) if std::fs::metadata(log).map_or(true, |log| log.len() == 0) => {
+            Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI).and_then(looked_at)
+        }
+        _ => Err(error),
+    }
+}
+
+/// SQLite's name for a file that nobody writes.
+fn unchanging(path: &Path) -> Option<String> {
+    let mut name = reqwest::Url::from_file_path(std::path::absolute(path).ok()?).ok()?;
+    name.set_query(Some("immutable=1"));
+    Some(name.into())
+}
+
 /// What the file was when it was opened.
 enum Found {
     Ours,
@@ -159,10 +197,10 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<Found> {
 }
 
 /// Application, schema, number of tables.
-fn look(transaction: &Transaction<'_>) -> rusqlite::Result<(i32, u32, u32)> {
-    let application = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+fn look(connection: &Connection) -> rusqlite::Result<(i32, u32, u32)> {
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok((application, version, tables))
 }
 

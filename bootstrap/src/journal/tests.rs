@@ -330,7 +330,39 @@ fn a_place_that_cannot_be_written_is_named_with_the_remedy() {
     let error = Journal::open(&path).unwrap_err();
     assert!(matches!(error, JournalError::Unusable { .. }), "{error:?}");
     assert_eq!(error.to_string(), format!("journal {} cannot be opened", path.display()));
-    assert!(error.hint().contains("XDG_STATE_HOME"));
+    assert!(error.hint().contains("--state-dir"));
+}
+
+#[test]
+fn reading_makes_no_journal_and_says_where_there_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("typo/journal.db");
+    let error = Journal::read(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("there is no journal {}", path.display()));
+    assert!(error.hint().contains("--state-dir") && fs::read_dir(directory.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn a_journal_is_read_where_nothing_can_be_written() {
+    let (directory, path, journal) = fresh();
+    whole_run(&journal);
+    let runs = journal.runs(5).unwrap().len();
+    drop(journal);
+    assert!(Journal::read(&path).unwrap().lock().execute("DELETE FROM runs", []).is_err());
+    // As on a read-only file system: SQLite can't make this file, and follows no link in its place.
+    for end in ["shm", "wal"] {
+        fs::remove_file(path.with_extension(format!("db-{end}"))).ok();
+    }
+    std::os::unix::fs::symlink(directory.path().join("absent"), path.with_extension("db-shm")).unwrap();
+    assert_eq!(Journal::read(&path).unwrap().runs(5).unwrap().len(), runs);
+}
+
+#[test]
+fn an_older_journal_is_brought_up_to_date_by_reading_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.db");
+    drop(of_schema(1, &path));
+    assert!(Journal::read(&path).unwrap().runs(5).is_ok());
 }
 
 #[test]

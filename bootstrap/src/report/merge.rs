@@ -9,8 +9,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{FleetReport, HostReport, Outcome, StepTime};
-use crate::{events::Step, inventory::HostName};
+use super::{FleetReport, HostReport, Outcome, StepTime, names::ranges};
+use crate::{
+    events::Step,
+    inventory::{HostName, Inventory},
+};
 
 /// Why reports do not fit together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +141,14 @@ fn mark_clones(hosts: &mut [HostReport]) {
 #[must_use]
 pub fn missing(report: &FleetReport) -> usize {
     report.inventory.hosts.saturating_sub(report.hosts.len())
+}
+
+/// Who they are, `rack-[01:20]` for neighbours; `inventory` is the report's.
+#[must_use]
+pub fn names_of_missing(report: &FleetReport, inventory: &Inventory) -> Vec<String> {
+    let there: BTreeSet<_> = report.hosts.iter().map(|host| &host.host).collect();
+    let names = inventory.hosts.iter().map(|host| &host.name).filter(|name| !there.contains(name));
+    ranges(&names.map(HostName::as_str).collect::<Vec<_>>())
 }
 
 fn check(parts: &[(PathBuf, FleetReport)]) -> Result<(), MergeError> {

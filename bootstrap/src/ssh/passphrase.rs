@@ -23,9 +23,11 @@ pub enum PassphraseError {
     /// Ctrl-C, or another signal that is to end the program.
     #[error("interrupted")]
     Interrupted,
-    /// `--passphrase-fd` names something unreadable.
+    /// An option names something unreadable.
     #[error("file descriptor {number} cannot be read")]
     Descriptor {
+        /// The option: `--passphrase-fd`.
+        option: &'static str,
         /// The number given.
         number: u32,
         /// Why.
@@ -41,9 +43,9 @@ impl PassphraseError {
             Self::Terminal(_) | Self::Interrupted => {
                 "give it by `--passphrase-fd N`, or run at a terminal".to_owned()
             }
-            Self::Descriptor { number, .. } => {
+            Self::Descriptor { option, number, .. } => {
                 format!(
-                    "open the descriptor for bootstrap, as in `bootstrap --passphrase-fd {number} {number}< FILE`"
+                    "open the descriptor for bootstrap, as in `bootstrap {option} {number} {number}< FILE`"
                 )
             }
         }
@@ -57,12 +59,12 @@ pub struct FromDescriptor {
 }
 
 impl FromDescriptor {
-    /// Reads the descriptor to its end.
-    pub fn read(number: u32) -> Result<Self, PassphraseError> {
+    /// Reads the descriptor that an option names to its end.
+    pub fn read(option: &'static str, number: u32) -> Result<Self, PassphraseError> {
         // Opening it by its name in /proc needs no unsafe claim that the number is ours to own.
         let text = fs::read_to_string(format!("/proc/self/fd/{number}"))
             .map(SecretString::from)
-            .map_err(|source| PassphraseError::Descriptor { number, source })?;
+            .map_err(|source| PassphraseError::Descriptor { option, number, source })?;
         let lines = text.expose_secret().lines().map(SecretString::from).collect();
         Ok(Self { lines })
     }

@@ -192,6 +192,24 @@ fn a_state_directory_that_cannot_be_used_stops_the_run_at_its_start() {
 }
 
 #[test]
+fn what_only_reads_the_journal_makes_none_and_says_where_there_is_none() {
+    let home = Home::new();
+    nobody_home(&home);
+    for command in [&["history"][..], &["activations", "gc", "--inventory", "hosts.toml"]] {
+        let output = home.run(&[command, &["--state-dir", "typo"]].concat());
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert!(stderr(&output).contains("there is no journal typo/journal.db"), "{output:?}");
+        assert!(!home.path().join("typo").exists());
+    }
+}
+
+#[test]
+fn no_runs_at_all_are_nothing_to_ask_for() {
+    let output = Home::new().run(&["history", "--last", "0"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn what_lies_between_waves_is_not_accepted_where_there_are_none() {
     let home = Home::new();
     let base = ["--inventory", "hosts.toml"];
@@ -308,7 +326,7 @@ fn activations_are_looked_for_in_every_environment_whatever_is_wrong_with_anothe
     };
     let host = "[[hosts]]\nname = \"web-1\"\naddress = \"192.0.2.1\"\nenvironment = \"dev\"\n";
     home.write("hosts.toml", &(environment("dev") + &environment("without-hosts") + host));
-    let output = home.run(&["activations", "gc", "--inventory", "hosts.toml"]);
+    let output = home.run(&["activations", "gc", "--inventory", "hosts.toml", "--all"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     for told in ["dev: AWS cannot be used: ", "without-hosts: AWS cannot be used: "] {
         assert!(stderr(&output).contains(told), "no {told:?} in {output:?}");

@@ -52,6 +52,22 @@ fn a_report_that_cannot_be_where_it_was_asked_for_stops_the_run_at_its_start() {
 }
 
 #[test]
+fn hosts_that_no_part_has_are_named() {
+    let home = Home::new();
+    nobody_home(&home);
+    let one = fs::read_to_string(home.path().join("hosts.toml")).unwrap();
+    let more = [2, 3, 4].map(|number| {
+        format!("[[hosts]]\nname = \"gone-{number}\"\naddress = \"127.0.0.{number}\"\nport = 9\n")
+    });
+    home.write("hosts.toml", &(one + &more.concat()));
+    home.run(&["--inventory", "hosts.toml", "--report", "out", "--limit", "gone-1"]);
+    let merged = home.run(&["report", "merge", "out/report.json"]);
+    assert_eq!(merged.status.code(), Some(1), "{merged:?}");
+    let said = "3 of the inventory's 4 hosts are in none of these reports: gone-[2:4]\n";
+    assert!(stderr(&merged).contains(said), "{merged:?}");
+}
+
+#[test]
 fn reports_are_merged_shown_and_described() {
     let home = Home::new();
     nobody_home(&home);

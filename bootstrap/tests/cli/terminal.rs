@@ -75,6 +75,31 @@ fn a_run_whose_terminal_has_gone_comes_to_its_end() {
 }
 
 #[test]
+fn data_that_is_cut_short_on_its_way_is_no_good_end_and_a_reader_that_has_seen_enough_is() {
+    let home = Home::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (stdout, code) in [(full.into(), 1), (closed(), 0)] {
+        let status = home.command(&["inventory", "schema"]).stdout(stdout).stderr(Stdio::null()).status();
+        assert_eq!(status.unwrap().code(), Some(code));
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_told_and_does_not_kill() {
+    let home = Home::new();
+    nobody_home(&home);
+    let limited = "ulimit -f 1; exec \"$0\" --inventory hosts.toml";
+    let output = Command::new("sh")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_bootstrap")])
+        .current_dir(home.path())
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("journal"), "{output:?}");
+}
+
+#[test]
 fn the_documents_are_written_before_anything_is_printed_on_a_terminal_that_hangs() {
     let home = Home::new();
     nobody_home(&home);
@@ -101,11 +126,17 @@ struct Screen {
 
 impl Screen {
     fn run(home: &Home, arguments: &[&str]) -> Self {
+        Self::named(None, home, arguments)
+    }
+
+    /// At a terminal of this name (`TERM`).
+    fn named(term: Option<&str>, home: &Home, arguments: &[&str]) -> Self {
         let (terminal, theirs) = pty::open().unwrap();
         let mut command = pty::Command::new(env!("CARGO_BIN_EXE_bootstrap"))
             .args(arguments)
             .current_dir(home.path())
             .env_clear()
+            .envs(term.map(|term| ("TERM", term)))
             .env("HOME", home.path())
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "example");
@@ -211,4 +242,16 @@ fn a_question_that_is_not_answered_leaves_the_terminal_as_it_was() {
     screen.type_in("\u{4}");
     let (code, shown) = screen.end();
     assert_eq!(code, Some(4), "{shown}");
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_a_line_for_each_event() {
+    for (term, moves) in [(None, false), (Some("dumb"), false), (Some("xterm"), true)] {
+        let home = Home::new();
+        nobody_home(&home);
+        let (code, shown) = Screen::named(term, &home, &["--inventory", "hosts.toml"]).end();
+        assert_eq!(code, Some(1), "{term:?}: {shown}");
+        assert_eq!(shown.contains("gone-1: connecting"), !moves, "{term:?}: {shown}");
+        assert_eq!(shown.contains('\u{1b}'), moves, "{term:?}: {shown}");
+    }
 }

@@ -88,7 +88,7 @@ fn read_config(args: &LoginArgs) -> Result<SshConfig, Failure> {
 fn passphrases(descriptor: Option<u32>) -> Result<Box<dyn PassphraseSource>, Failure> {
     Ok(match descriptor {
         Some(number) => Box::new(
-            FromDescriptor::read(number)
+            FromDescriptor::read("--passphrase-fd", number)
                 .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?,
         ),
         None => Box::new(AskPassphrase),

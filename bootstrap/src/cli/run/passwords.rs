@@ -25,8 +25,14 @@ pub(super) async fn collect(
     args: &Args,
 ) -> Result<Passwords, Failure> {
     let at_once = usize::from(args.concurrency.unwrap_or(LOOKS));
+    let mut looking = |looked, all| {
+        if !args.quiet {
+            tell(format_args!("looked at {looked} of {all} hosts for who needs a password for sudo"));
+        }
+    };
     if let Some(number) = args.become_password_fd {
-        return Ok(fleet::collect(connector, hosts, at_once, &mut Given::read(number, hosts)?).await);
+        let mut given = Given::read(number, hosts)?;
+        return Ok(fleet::collect(connector, hosts, at_once, &mut given, &mut looking).await);
     }
     if !prompt::is_there() {
         return Ok(Passwords::default());
@@ -35,7 +41,7 @@ pub(super) async fn collect(
         tell("looking which hosts need a password for sudo");
     }
     let mut terminal = AtTerminal::default();
-    let passwords = fleet::collect(connector, hosts, at_once, &mut terminal).await;
+    let passwords = fleet::collect(connector, hosts, at_once, &mut terminal, &mut looking).await;
     if terminal.interrupted { Err(interrupts::early()) } else { Ok(passwords) }
 }
 
@@ -79,7 +85,7 @@ pub(super) struct Given(BTreeMap<Option<String>, SecretString>);
 impl Given {
     /// One line is the password of all; several are `PROMPT=PASSWORD` each, and `=PASSWORD` for hosts without a prompt.
     pub(super) fn read(number: u32, hosts: &[Arc<HostSpec>]) -> Result<Self, Failure> {
-        let lines = FromDescriptor::read(number)
+        let lines = FromDescriptor::read("--become-password-fd", number)
             .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?
             .into_lines();
         let prompts: std::collections::BTreeSet<_> =

@@ -1,16 +1,13 @@
 //! What a run says at its end.
 
-use std::{
-    io::{IsTerminal, stdout},
-    path::Path,
-};
+use std::{io::stdout, path::Path};
 
 use super::{
     Args, interrupts,
     leave::{self, Leavings},
 };
 use crate::{
-    cli::{OutputFormat, say, warn},
+    cli::{OutputFormat, Screen, say, warn},
     failure::Exit,
     report::{FleetReport, json, table},
 };
@@ -47,17 +44,8 @@ pub(in crate::cli) fn look<'a>(
     state: Option<&'a Path>,
     logs: Option<&'a Path>,
 ) -> table::Look<'a> {
-    let terminal = stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let width = terminal.then(|| rustix::termios::tcgetwinsize(stdout()).ok()).flatten();
-    table::Look {
-        color: terminal && !no_color,
-        width: width.map(|size| size.ws_col).filter(|columns| *columns > 0),
-        every_host: false,
-        inventory,
-        state,
-        logs,
-    }
+    let Screen { color, width, .. } = Screen::of(&stdout());
+    table::Look { color, width, every_host: false, inventory, state, logs }
 }
 
 /// What a report means for the exit code.

@@ -93,6 +93,8 @@ pub(super) struct State {
     pub(super) password: Option<&'static str>,
     /// Passwords that sudo refused.
     pub(super) refused: u32,
+    /// Logins that were tried.
+    pub(super) logins: u32,
     /// The agent starts and never reports.
     pub(super) mute: bool,
     /// The agent reports only after this many starts.
@@ -382,6 +384,7 @@ impl Connect for Network {
 
     async fn connect(&self, host: &HostSpec) -> Result<Machine, NoConnection> {
         let machine = self.0.get(host.name.as_str()).cloned().unwrap();
+        machine.state().logins += 1;
         match machine.fault(|fault| matches!(fault, Fault::Unreachable | Fault::Untrusted)) {
             None => Ok(machine),
             Some(Fault::Untrusted) => Err(NoConnection {

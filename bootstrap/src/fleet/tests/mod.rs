@@ -138,7 +138,8 @@ impl World {
         if let Some(known) = &self.passwords {
             let network = Arc::new(Network(self.machines.clone()));
             let mut source = passwords::Person { known: known.clone(), log: self.asked.clone() };
-            passwords = collect(&network, &hosts, 2, &mut source).await;
+            let mut looking = |looked, all| self.asked.lock().unwrap().push(format!("{looked} of {all}"));
+            passwords = collect(&network, &hosts, 2, &mut source, &mut looking).await;
             for machine in self.machines.values() {
                 machine.state().execs.clear();
             }

@@ -177,6 +177,14 @@ limits = 5
 }
 
 #[test]
+fn a_number_where_a_duration_belongs_lacks_its_unit() {
+    let text = with("[[hosts]]\nname = \"a\"\nlimits = { connect = 15 }\n");
+    let problems = Room::new().problems(&text);
+    assert!(problems.contains("`connect` must be a string, not an integer"), "{problems}");
+    assert!(problems.contains(r#"hint: name the unit, in quotes: "15s" or "15m""#), "{problems}");
+}
+
+#[test]
 fn an_activation_code_in_the_inventory_is_refused_with_the_remedy() {
     let text = with(
         "activation = { id = \"6dd0f9c4-8d0c-4e2b-9a3e-3f1f0f4f7a11\", code = \"hunter2\" }\n[[hosts]]\nname = \"a\"\n",

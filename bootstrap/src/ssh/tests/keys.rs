@@ -96,7 +96,7 @@ fn passphrases_come_from_a_descriptor_line_by_line() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"the password\nfirst one\nsecond\n").unwrap();
     drop(writer);
-    let mut source = FromDescriptor::read(reader.as_raw_fd().try_into().unwrap()).unwrap();
+    let mut source = FromDescriptor::read("--passphrase-fd", reader.as_raw_fd().try_into().unwrap()).unwrap();
     assert!(!format!("{source:?}").contains("second"));
     // With a password, that is the first line, and no passphrase.
     assert_eq!(source.password("").unwrap().unwrap().expose_secret(), "the password");
@@ -108,8 +108,8 @@ fn passphrases_come_from_a_descriptor_line_by_line() {
     for (file, expected) in [(&one, one_print), (&two, two_print)] {
         assert_eq!(Fingerprint::of(ring.get(file).unwrap().public_key()).sha256(), expected);
     }
-    let error = FromDescriptor::read(987_654).unwrap_err();
-    assert!(error.hint().contains("987654<"));
+    let error = FromDescriptor::read("--become-password-fd", 987_654).unwrap_err();
+    assert!(error.hint().contains("--become-password-fd 987654 987654<"));
 }
 
 #[tokio::test]

@@ -155,7 +155,8 @@ impl AwsControlPlane {
                 RetryPartition::custom("bootstrap").token_bucket(TokenBucket::unlimited()).build(),
             )
             .build();
-        let place = Place { region: environment.region.clone(), endpoint };
+        let place =
+            Place { region: environment.region.clone(), endpoint, profile: environment.profile.clone() };
         Ok(Self { client: Client::from_conf(config), place, clock })
     }
 }

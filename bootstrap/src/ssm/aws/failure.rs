@@ -1,17 +1,20 @@
 //! From the SDK's nested errors to one [`SsmError`]. Its sources are many layers deep and mostly say
 //! that the next one went wrong, so only the innermost words are kept.
 
-use std::{error::Error, fmt::Display};
+use std::{error::Error, fmt::Display, path::PathBuf};
 
 use aws_sdk_ssm::error::SdkError;
 
 use super::{AwsFault, Failure, FailureKind, SsmError};
+use crate::inventory::home;
 
 /// Where calls go, for the errors.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) region: String,
     pub(super) endpoint: String,
+    /// The environment's profile, if it names one.
+    pub(super) profile: Option<String>,
 }
 
 impl Place {
@@ -62,7 +65,11 @@ impl Place {
         let cause = innermost(failure);
         let whole = chain(failure);
         if whole.iter().any(|text| text.contains("credential") || text.contains("identity")) {
-            return self.error(operation, FailureKind::Credentials, format!("no AWS credentials: {cause}"));
+            let message = match &self.profile {
+                Some(profile) => no_credentials(profile, &cause),
+                None => format!("no AWS credentials: {cause}"),
+            };
+            return self.error(operation, FailureKind::Credentials, message);
         }
         if whole.iter().any(|text| text.contains("certificate")) {
             let message = format!("{} is not trusted: {cause}", self.endpoint);
@@ -79,9 +86,26 @@ impl Place {
     }
 
     fn error(&self, operation: &'static str, kind: FailureKind, message: String) -> SsmError {
-        let Self { region, endpoint } = self.clone();
+        let Self { region, endpoint, .. } = self.clone();
         SsmError { operation, code: None, message, kind, region, endpoint }
     }
+}
+
+/// What is wrong with a profile, and where the SDK looked for it.
+fn no_credentials(profile: &str, cause: &str) -> String {
+    let file = |variable: &str, name: &str| {
+        let named = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        named.unwrap_or_else(|| home().unwrap_or_else(|| "~".into()).join(".aws").join(name))
+    };
+    let credentials = file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+    let config = file("AWS_CONFIG_FILE", "config");
+    // The SDK's word for a profile that is in no file, and for one that says nothing of credentials.
+    let cause = if cause.ends_with("was not enabled") { "it is not there, or has none" } else { cause };
+    format!(
+        "no AWS credentials by the profile {profile:?} of {} and {}: {cause}",
+        credentials.display(),
+        config.display()
+    )
 }
 
 fn chain(error: &(dyn Error + 'static)) -> Vec<String> {

@@ -162,5 +162,9 @@ async fn a_profile_that_is_not_there_is_a_matter_of_credentials_and_sends_nothin
     let failed = AwsControlPlane::for_environment(&dev).await.unwrap().activations().await.unwrap_err();
     assert_eq!(failed.kind, FailureKind::Credentials, "{failed}");
     assert!(failed.hint().contains("profile"), "{}", failed.hint());
+    for named in ["\"bootstrap-test-profile-nobody-has\"", "config: "] {
+        assert!(failed.message.contains(named), "{failed}");
+    }
+    assert!(!failed.message.contains("not enabled"), "{failed}");
     assert!(endpoint.asked().is_empty());
 }
