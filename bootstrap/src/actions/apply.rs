@@ -111,10 +111,10 @@ impl Transcript {
 
     /// Takes the next line; tells what it means.
     pub fn line(&mut self, line: &str) -> Heard {
-        if let Some(step) = line.strip_prefix(":begin ").and_then(step_of) {
+        if let Some((step, after)) = line.strip_prefix(":begin ").and_then(begun) {
             self.current = Some(step);
             self.tail.clear();
-            return Heard::Began(step);
+            return Heard::Began(step, after);
         }
         if let Some(text) = line.strip_prefix(":note ") {
             let text = self.clean(text);
@@ -189,8 +189,8 @@ impl Transcript {
 /// What a line means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// A step began.
-    Began(Step),
+    /// A step began, so long after the script, at least.
+    Began(Step, Duration),
     /// An action ended well.
     Done,
     /// Something that the operator should know while it goes on.
@@ -205,6 +205,14 @@ pub fn is_mark(line: &str) -> bool {
     [":begin ", ":done ", ":failed "].iter().any(|mark| named(mark).is_some())
 }
 
+/// A step that begins, and how long after the script began, at least.
+fn begun(rest: &str) -> Option<(Step, Duration)> {
+    let (step, seconds) = rest.split_once(' ').unwrap_or((rest, ""));
+    // The difference of two whole seconds may be up to one too much.
+    let after = seconds.parse::<u64>().unwrap_or(0).saturating_sub(1);
+    Some((step_of(step)?, Duration::from_secs(after)))
+}
+
 fn step_of(word: &str) -> Option<Step> {
     match word {
         "upload" => Some(Step::Upload),
@@ -216,6 +224,9 @@ fn step_of(word: &str) -> Option<Step> {
         _ => None,
     }
 }
+
+const UNKNOWN_SIGNER: &str =
+    "the host's package manager does not trust the packager's key; import it there with `rpm --import`";
 
 /// A host that takes no SHA-1 takes no package that has nothing else.
 const UNVERIFIED: &str = "the host's rpm takes no package with such digests or signatures, as in FIPS mode and on RHEL 9: choose a newer agent (`source`), or look at `update-crypto-policies --show` there";
@@ -275,6 +286,7 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "transactional-update",
             "the host's system is changed by `transactional-update` only: install the package there by it, reboot, and run the same command again",
         ),
+        ("NOKEY", UNKNOWN_SIGNER),
         ("does not verify", UNVERIFIED),
         ("no digest", UNVERIFIED),
         (
@@ -298,10 +310,7 @@ pub fn hint(step: Step, lines: &[String]) -> String {
             "is not signed",
             "the host's package manager insists on a signature it trusts; import the packager's key there with `rpm --import`",
         ),
-        (
-            "ublic key",
-            "the host's package manager does not trust the packager's key; import it there with `rpm --import`",
-        ),
+        ("ublic key", UNKNOWN_SIGNER),
         ("Unknown job", "the package brought no job for upstart; see /etc/init on the host"),
         (
             "snap.amazon-ssm-agent.amazon-ssm-agent.service",
@@ -378,8 +387,9 @@ mod tests {
             "bad a-very-secret-code",
             ":failed register 1",
         ];
+        assert_eq!(transcript.line(":begin start 37"), Heard::Began(Step::Start, Duration::from_secs(36)));
         let heard: Vec<_> = lines.iter().map(|line| transcript.line(line)).collect();
-        assert_eq!(heard[0], Heard::Began(Step::Configure));
+        assert_eq!(heard[0], Heard::Began(Step::Configure, Duration::ZERO));
         assert_eq!(heard[2], Heard::Done);
         assert_eq!(transcript.failed_step(), Some(Step::Register));
         assert_eq!(heard[4], Heard::Note("waiting for [code]".to_owned()));
@@ -400,6 +410,8 @@ mod tests {
         let hint_for = |line: &str| hint(Step::Install, &[line.to_owned()]);
         let fips = "package amazon-ssm-agent-3.1.0.0-1.x86_64 does not verify: no digest";
         assert!(hint_for(fips).contains("FIPS"));
+        let key = "package amazon-ssm-agent-3.3.1.0-1.x86_64 does not verify: Header V4 RSA/SHA256 Signature, key ID 1: NOKEY";
+        assert!(hint_for(key).contains("rpm --import"));
         let micro =
             "This is a transactional-server, please use transactional-update to update or modify the system.";
         assert!(hint_for(micro).contains("reboot"));
@@ -407,7 +419,7 @@ mod tests {
 
     #[test]
     fn only_marks_of_known_steps_are_marks() {
-        for mark in [":begin start", ":done settle-vault", ":failed upload 4"] {
+        for mark in [":begin start", ":begin start 7", ":done settle-vault", ":failed upload 4"] {
             assert!(is_mark(mark), "{mark}");
         }
         for line in

@@ -1,7 +1,7 @@
 # Closes gaps, one after the other. $1 and $2 are the agent's unit and binary, of targets::agent; $3 is who does it, $4
 # the premise of the plan (empty: it has none); the other arguments are steps and what each needs, as actions/mod.rs lays them out. An upload or a
 # download is the first of them.
-# Prints `:begin STEP`, the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
+# Prints `:begin STEP SECONDS` (since the script began), the commands' output, then `:done STEP` or `:failed STEP CODE`; stops at the first failure.
 # In between, `:note TEXT` is for the operator.
 # The other files of this folder come around this one; each defines the function step_<name>.
 # shellcheck shell=sh disable=SC2034 # the files that follow use the variables
@@ -17,6 +17,14 @@ ended_badly() {
     exit 1
 }
 
+# By a clock that nobody sets.
+seconds_up() {
+    seconds=0
+    IFS=. read -r seconds _ </proc/uptime || :
+}
+seconds_up
+began=$seconds
+
 # What the login shell's start-up files printed may have had no end; a step's output ends before the next step begins.
 echo
 
@@ -24,7 +32,7 @@ echo
 came=
 case $5 in
 upload | download)
-    echo ":begin $5"
+    echo ":begin $5 0"
     case $5 in
     upload) step_upload "$6" "$7" "$8" ;;
     download) step_download "$6" "$7" "$8" "$9" "${10}" ;;

@@ -9,7 +9,8 @@ fi
 while [ $# -gt 0 ]; do
     step=$1
     shift
-    echo ":begin $step"
+    seconds_up
+    echo ":begin $step $((seconds - began))"
     case $step in
     install)
         step_install "$1" "$2" "$3"

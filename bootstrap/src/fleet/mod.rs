@@ -71,7 +71,7 @@ pub struct Site<B: Backend> {
     /// Its packages.
     packages: Arc<B::Packages>,
     /// Places for tagging: whoever comes Online has given back its turn, and a poll may find a whole fleet Online.
-    tagging: Semaphore,
+    tagging: Arc<Semaphore>,
 }
 
 /// Nodes tagged at once.
@@ -82,7 +82,7 @@ impl<B: Backend> Site<B> {
     pub fn new(control_plane: Arc<B::ControlPlane>, packages: Arc<B::Packages>) -> Self {
         let lookup = Lookup::new(control_plane.clone());
         let verifier = Verifier::start(control_plane.clone());
-        Self { control_plane, lookup, verifier, packages, tagging: Semaphore::new(TAGGING) }
+        Self { control_plane, lookup, verifier, packages, tagging: Arc::new(Semaphore::new(TAGGING)) }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Progress {
     /// Where the first command that changes it began, or was lost: from then on what the host holds is known only of a
     /// host that is seen again.
     pub(super) in_doubt: Option<Step>,
-    /// When, by AWS's clock, the last (re)start of its agent was begun; whatever SSM heard before was another agent.
+    /// Pings of the agent that was (re)started last are newer than that, by AWS's clock; older ones are of another.
     pub(super) restarted: Option<Timestamp>,
     /// What commands printed on it.
     pub(super) said: Arc<Spool>,

@@ -81,6 +81,9 @@ struct State {
     made: u64,
 }
 
+/// The agent's own.
+const HEARTBEAT: Duration = Duration::from_mins(5);
+
 #[derive(Debug)]
 struct Node {
     record: NodeRecord,
@@ -92,12 +95,13 @@ struct Node {
 impl Node {
     /// What SSM says of it at this time.
     fn seen(&self, now: Timestamp) -> NodeRecord {
-        match self.online_from {
-            Some(from) if from <= Instant::now() => {
-                NodeRecord { ping: PingStatus::Online, last_ping: Some(now), ..self.record.clone() }
-            }
-            _ => self.record.clone(),
-        }
+        let Some(since) = self.online_from.and_then(|from| Instant::now().checked_duration_since(from))
+        else {
+            return self.record.clone();
+        };
+        let since_the_last = SignedDuration::from_secs((since.as_secs() % HEARTBEAT.as_secs()).cast_signed())
+            + SignedDuration::from_nanos(since.subsec_nanos().into());
+        NodeRecord { ping: PingStatus::Online, last_ping: Some(now - since_the_last), ..self.record.clone() }
     }
 }
 
@@ -172,7 +176,7 @@ impl FakeControlPlane {
         Ok(id)
     }
 
-    /// The node's agent pings from `after` on, without a pause; it is Online then.
+    /// The node's agent pings from `after` on, every five minutes; it is Online then.
     pub(crate) fn comes_online_after(&self, id: &ManagedNodeId, after: Duration) {
         self.change(id, |node| node.online_from = Some(Instant::now() + after));
     }

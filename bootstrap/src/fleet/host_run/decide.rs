@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use targets::agent::Installation;
 use tokio::time::{Instant, sleep};
 
@@ -29,6 +30,16 @@ pub(super) struct Decision {
     /// What it rests on, on the host.
     pub(super) premise: Option<String>,
     pub(super) actions: Vec<Action>,
+}
+
+impl Decision {
+    /// The last that SSM heard of the host's agent before anything was done.
+    pub(super) fn last_ping(&self) -> Option<Timestamp> {
+        match &self.standing {
+            Standing::Known(record, _) => record.last_ping,
+            _ => None,
+        }
+    }
 }
 
 impl<B: Backend> HostRun<B> {
@@ -118,7 +129,7 @@ impl<B: Backend> HostRun<B> {
     /// What SSM says of a node that has just registered, in a try that was cut off or by another run: its agent reports some
     /// seconds after its start. To register again would be a second node.
     async fn first_report(&self, node: &ManagedNodeId) -> Result<Option<NodeRecord>, Outcome> {
-        let (patience, pause) = FIRST_REPORT;
+        let (patience, mut pause) = FIRST_REPORT;
         let text = format!(
             "it has just registered as {node}, which SSM does not know yet: waiting {patience:?} for that"
         );
@@ -134,12 +145,13 @@ impl<B: Backend> HostRun<B> {
             if record.is_some() || Instant::now() >= deadline {
                 return Ok(record);
             }
+            pause *= 2;
         }
     }
 }
 
-/// How long SSM is given to hear of a node for the first time, and between two looks.
-const FIRST_REPORT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3));
+/// How long SSM is given to hear of a node for the first time, and the pause before the first look; each is twice as long.
+const FIRST_REPORT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(2));
 
 fn package_file(package: &Package) -> PackageFile {
     PackageFile {

@@ -1,9 +1,9 @@
 //! Closes the gaps that were planned: one exec for everything, one to see whether the gaps are closed. A converged host gets
 //! none of them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use targets::agent::Installation;
 use tokio::sync::SemaphorePermit;
 
@@ -83,13 +83,12 @@ impl<B: Backend> HostRun<B> {
             Standing::Known(record, _) => Some(record),
             _ => None,
         };
-        let last_ping = before.as_ref().and_then(|record| record.last_ping);
         let registers = decision.actions.iter().any(|action| matches!(action, Action::Register(_)));
         // A restart, in an earlier try too, makes older pings worthless; what is only tidied up leaves the agent as it was.
         let proof = match self.progress.borrow().restarted {
             // Of a new node SSM has heard nobody else.
             _ if registers => Proof::NewerThan(None),
-            Some(began) => Proof::NewerThan(last_ping.max(Some(began))),
+            Some(began) => Proof::NewerThan(Some(began)),
             None => Proof::AnyPing,
         };
         Ok(Prepared::Registered(Box::new(Registered {
@@ -153,15 +152,19 @@ impl<B: Backend> HostRun<B> {
             progress.touched = true;
             progress.in_doubt = before.in_doubt.or(Some(entered));
         });
-        let control_plane = self.site()?.control_plane.clone();
+        // Of the agent that is about to start SSM has heard nothing yet. The host says how long it takes until then: what is
+        // heard of that comes late, and an agent's first ping is new.
+        let (asked, last_ping) = (self.site()?.control_plane.now_at_the_earliest(), decision.last_ping());
+        let starts = move |after: Duration| {
+            last_ping.max(Some(asked.checked_add(SignedDuration::try_from(after).ok()?).ok()?))
+        };
         if on_host().any(|action| matches!(action, Action::Start(_))) {
             // If its begin is never heard.
-            self.progress
-                .send_modify(|progress| progress.restarted = Some(control_plane.now_at_the_earliest()));
+            self.progress.send_modify(|progress| progress.restarted = starts(Duration::ZERO));
         }
         let ended = {
             let actions = on_host().map(|action| (action.step(), action.sentence())).collect();
-            let mut on_line = self.listener(&mut transcript, actions, turn, control_plane);
+            let mut on_line = self.listener(&mut transcript, actions, turn, starts);
             self.exec(host, &command, entered, &mut on_line).await
         };
         self.tell_untold().await;
@@ -201,21 +204,20 @@ impl<B: Backend> HostRun<B> {
 
     /// Shows the steps of the script as they begin, and which of these actions are done; whoever sends a package gives its
     /// turn back when it is there.
-    fn listener<'t>(
+    fn listener<'t, F: Fn(Duration) -> Option<Timestamp> + Send>(
         &self,
         transcript: &'t mut Transcript,
         actions: Vec<(Step, String)>,
         mut turn: Option<SemaphorePermit<'t>>,
-        control_plane: Arc<B::ControlPlane>,
-    ) -> impl FnMut(&str) + Send + use<'t, B> {
+        starts: F,
+    ) -> impl FnMut(&str) + Send + use<'t, B, F> {
         let (progress, events, host) =
             (self.progress.clone(), self.run.events.clone(), self.spec.name.clone());
         let mut actions = actions.into_iter();
         move |line: &str| match transcript.line(line) {
-            Heard::Began(step) => {
+            Heard::Began(step, after) => {
                 if step == Step::Start {
-                    let began = control_plane.now_at_the_earliest();
-                    progress.send_modify(|progress| progress.restarted = Some(began));
+                    progress.send_modify(|progress| progress.restarted = starts(after));
                 }
                 // The first one is shown before the command runs.
                 if progress.borrow().step == step {

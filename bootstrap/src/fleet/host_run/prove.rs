@@ -160,12 +160,16 @@ impl<B: Backend> HostRun<B> {
 
     /// Sets the tags and reads them back: a denied or ignored tag would be missed only much later.
     async fn tag(&mut self, node: &ManagedNodeId, tag: &Tag) -> Result<(), Outcome> {
+        let tagging = self.site()?.tagging.clone();
+        let mut stopping = self.stopping.clone();
+        // Never closed, so a place comes, unless the run ends.
+        let _place = tokio::select! {
+            place = tagging.acquire_owned() => place.ok(),
+            () = stopping.asked() => None,
+        };
         self.enter(Step::Tag).await?;
         let failed = |error: SsmError| Self::failed(Step::Tag, error.to_string(), error.hint());
-        let site = self.site()?;
-        // Never closed, so a place always comes.
-        let _place = site.tagging.acquire().await;
-        let control_plane = &site.control_plane;
+        let control_plane = &self.site()?.control_plane;
         control_plane.set_tags(node, &tag.tags).await.map_err(failed)?;
         let current = control_plane.tags(node).await.map_err(failed)?;
         if let Some(missing) = Tag::wanted(&current, &tag.tags) {

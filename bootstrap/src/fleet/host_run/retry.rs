@@ -1,6 +1,6 @@
-//! What can heal is tried again: a network that fails, and a host that another run has just let go of. A try begins anew,
-//! with a connection and a probe, as the next run would: it goes on from what is there. What cannot heal (a host key, a
-//! login, a refusal) is never tried twice.
+//! What can heal is tried again: a network that fails, a host that another run has just let go of, an activation that was
+//! full, a node that another host of the run may have given up. A try begins anew, with a connection and a probe, as the next
+//! run would: it goes on from what is there. What cannot heal (a host key, a login, any other refusal) is never tried twice.
 
 use tokio::time::sleep;
 

@@ -208,7 +208,7 @@ impl Machine {
         let holder = words.next().unwrap();
         assert!(holder.starts_with("run 2") && holder.ends_with(" of alice@controller"), "{holder}");
         let premise = words.next().unwrap();
-        let mut checked = false;
+        let (mut checked, begun) = (false, Instant::now());
         while let Some(step) = words.next() {
             if !checked && !matches!(step, "upload" | "download") {
                 checked = true;
@@ -225,7 +225,7 @@ impl Machine {
                 "configure" | "start" | "settle-vault" | "tidy" => vec![],
                 other => panic!("the machine was never taught the step {other}"),
             };
-            on_line(&format!(":begin {step}"));
+            on_line(&format!(":begin {step} {}", begun.elapsed().as_secs()));
             if step == "upload" {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 if let Some(Fault::RegisteredMeanwhile(node)) =

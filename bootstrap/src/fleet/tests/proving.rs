@@ -91,3 +91,20 @@ async fn what_ssm_heard_until_the_restart_proves_nothing_of_the_agent_after_it()
         assert_eq!(outcomes(&world.run().await), ["online"], "{fault:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_lost_behind_its_start_is_proven_by_the_agents_first_ping() {
+    for fault in [Fault::LostAfter("apply"), Fault::Then("apply", vec![Fault::LostBefore("probe")])] {
+        for fresh in [true, false] {
+            let mut world = if fresh { World::new(["web-1"]) } else { enrolled().await };
+            world.edit = |host| host.limits.retries = 1;
+            let machine = world.machine("web-1").clone();
+            (machine.state().agent, machine.state().starts) = ((!fresh).then(|| "3.3.1.0".to_owned()), 0);
+            machine.state().faults.push_back(fault.clone());
+            let begun = tokio::time::Instant::now();
+            assert_eq!(outcomes(&world.run().await), ["online"], "{fault:?}");
+            assert!(begun.elapsed() < Duration::from_secs(30), "{fault:?}: {:?}", begun.elapsed());
+            assert_eq!(machine.state().starts, 1, "{fault:?}");
+        }
+    }
+}

@@ -50,7 +50,7 @@ async fn what_commands_print_is_told_in_order_but_not_what_the_probe_found() {
         "Bootstrap runs `probe`",
         "Bootstrap `probe` ended with exit code 0",
         "Bootstrap runs `apply`",
-        "Stdout :begin register",
+        "Stdout :begin register 0",
         "Stdout :done register",
         "Bootstrap `apply` ended with exit code 0",
     ];
