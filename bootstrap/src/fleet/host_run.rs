@@ -121,7 +121,7 @@ impl<B: Backend> HostRun<B> {
             None => self.run.connector.connect(&self.spec).await,
         };
         connected.map_err(|error| {
-            let NoConnection { unreachable, heals, why, hint } = error;
+            let NoConnection { unreachable, heals, why, hint, .. } = error;
             let outcome = if unreachable {
                 Outcome::Unreachable { why, hint }
             } else {

@@ -3,11 +3,7 @@
 //!
 //! A password is tried on one host before all others: one that is wrong everywhere must not lock an account everywhere.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -26,8 +22,8 @@ use crate::{
 /// Whom one password is for: the hosts of one `become_prompt` that need a password, in the inventory's order.
 pub type Circle = Vec<Arc<HostSpec>>;
 
-/// How often a person may be wrong; each time another host sees it, or, when there is no other, one a second time: the
-/// third would lock the account there (`deny` of `pam_faillock`).
+/// How often a person may be wrong; each time another host sees it. None sees two: sudo asks again for what it was refused, so
+/// each leaves two marks with `pam_faillock`, of which three lock the account.
 const MOST_TRIES: usize = 3;
 
 /// The passwords of a run, and what else came of looking who needs one.
@@ -38,7 +34,7 @@ pub struct Passwords {
     refused: Refusals,
 }
 
-/// The hosts that would not let us in, and never will: the same login again is another mark against the account.
+/// The hosts that would not let us in: the same login again is another mark against the account.
 type Refusals = BTreeMap<HostName, NoConnection>;
 
 impl Passwords {
@@ -121,7 +117,7 @@ async fn who_needs_one<C: Connect>(
         let Some(looked) = looked else { break };
         match looked {
             Ok((index, host, Ok(Some(Root::NeedsPassword(_))))) => drop(needy.insert(index, host)),
-            Ok((_, host, Err(why))) if !why.heals => drop(refused.insert(host.name.clone(), why)),
+            Ok((_, host, Err(why))) if why.login_refused => drop(refused.insert(host.name.clone(), why)),
             _ => {}
         }
     }
@@ -129,7 +125,7 @@ async fn who_needs_one<C: Connect>(
 }
 
 /// A password that a host of the circle has taken. What is wrong is tried on no second host; a person gets another
-/// chance, with another host as long as there is one.
+/// chance, as long as there is another host.
 async fn proven<C: Connect>(
     connector: &Arc<C>,
     prompt: Option<&str>,
@@ -138,18 +134,15 @@ async fn proven<C: Connect>(
 ) -> Option<SecretString> {
     let mut password = source.password(prompt, circle)?;
     let mut refusals = 0;
-    let mut waiting: VecDeque<_> = circle.iter().map(|host| (host, true)).collect();
-    while let Some((host, is_new)) = waiting.pop_front() {
+    let mut waiting = circle.iter();
+    while let Some(host) = waiting.next() {
         match root(&**connector, host, Some(&password)).await {
             Ok(Some(Root::Yes)) => return Some(password),
             Ok(Some(Root::WrongPassword(_))) => {
                 source.refused(prompt, &host.name);
                 refusals += 1;
-                if is_new {
-                    waiting.push_back((host, false));
-                }
                 // Nobody is asked for what no host would see.
-                if refusals == MOST_TRIES || waiting.is_empty() {
+                if refusals == MOST_TRIES || waiting.len() == 0 {
                     return None;
                 }
                 password = source.password(prompt, circle)?;

@@ -14,6 +14,15 @@ use crate::{
     ssm::ManagedNodeId,
 };
 
+/// A (re)start of an agent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Restart {
+    /// All of its pings are newer than that, by AWS's clock.
+    pub(super) since: Timestamp,
+    /// Older ones only are of the agent before; where the connection was lost first, that is not known.
+    pub(super) heard: bool,
+}
+
 /// How far one host has come.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
@@ -35,8 +44,8 @@ pub(super) struct Progress {
     /// Where the first command that changes it began, or was lost: from then on what the host holds is known only of a
     /// host that is seen again.
     pub(super) in_doubt: Option<Step>,
-    /// Pings of the agent that was (re)started last are newer than that, by AWS's clock; older ones are of another.
-    pub(super) restarted: Option<Timestamp>,
+    /// The last (re)start of its agent.
+    pub(super) restarted: Option<Restart>,
     /// What commands printed on it.
     pub(super) said: Arc<Spool>,
 }

@@ -28,14 +28,15 @@ pub(super) async fn between(between: Between, started: usize, fleet: usize) -> R
 async fn check(program: &Path, started: usize, fleet: usize) -> Result<(), String> {
     let named = program.display();
     let not_run = |error| format!("the check {named} can't be run: {error}");
-    let mut child = Command::new(program)
+    // In a session of its own: without a terminal that it could wait for, and with a process group, so that none of its own
+    // children outlives it where it is ended early.
+    let mut child = Command::new("setsid")
+        .arg(program)
         .env("BOOTSTRAP_STARTED", started.to_string())
         .env("BOOTSTRAP_HOSTS", fleet.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // So that none of its own children outlives it where it is ended early.
-        .process_group(0)
         .spawn()
         .map_err(not_run)?;
     let mut on_line = |_: &str| {};
@@ -49,6 +50,9 @@ async fn check(program: &Path, started: usize, fleet: usize) -> Result<(), Strin
         return Ok(());
     }
     let output = capture.finish(None);
+    if let Some(why) = output.stderr.strip_prefix("setsid: ") {
+        return Err(format!("the check {named} can't be run: {}", why.trim_end()));
+    }
     let said = output.stderr + &output.stdout;
     let lines: Vec<_> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join(" | ");

@@ -61,6 +61,8 @@ impl<C: Connect> Connect for Arc<C> {
 pub struct NoConnection {
     /// Nothing there answered as an SSH server; else the host was reached and we did not come to terms.
     pub unreachable: bool,
+    /// The server would not let the user in: the same login again is another mark against the account.
+    pub login_refused: bool,
     /// Another try may go well: the network, or a server that is starting or has too much to do.
     pub heals: bool,
     /// The true cause.

@@ -25,9 +25,6 @@ struct Walk<'s, 'f, 'a> {
     findings: &'f mut Findings<'a>,
 }
 
-/// Keys whose strings are durations, which the schema does not tell.
-const DURATIONS: [&str; 5] = ["connect", "command", "host", "run_within", "online_within"];
-
 // The keys that lead to a value.
 #[derive(Clone, Debug, Default)]
 struct Trail {
@@ -54,6 +51,17 @@ impl Trail {
     fn is_secretive(&self) -> bool {
         let in_activation = self.keys.iter().any(|key| key == "activation");
         in_activation || (may_be_secret(self.last()) && !self.last().ends_with("_file"))
+    }
+
+    // Whether a string here is a duration, which the schema does not tell.
+    fn is_duration(&self) -> bool {
+        match self.keys.as_slice() {
+            [.., table, _] if table == "tags" => false,
+            [.., last] => {
+                ["connect", "command", "host", "run_within", "online_within"].contains(&last.as_str())
+            }
+            [] => false,
+        }
     }
 
     // Where a key stands; tables are written as TOML's headers.
@@ -227,7 +235,7 @@ impl<'s> Walk<'s, '_, '_> {
                     format!("write [[{}]], with two brackets, for each", trail.last()),
                 );
             }
-            DeValue::Integer(number) if !trail.is_secretive() && DURATIONS.contains(&trail.last()) => {
+            DeValue::Integer(number) if !trail.is_secretive() && trail.is_duration() => {
                 let number = number.as_str();
                 self.findings.add(
                     span,

@@ -123,7 +123,7 @@ impl Journal {
 
     /// Opens the journal for reading alone; nothing is made where there is none.
     pub fn read(path: &Path) -> Result<Self, JournalError> {
-        if !path.exists() {
+        if !path.try_exists().unwrap_or(true) {
             return Err(JournalError::Absent { path: path.to_owned() });
         }
         Ok(Self::on(path, schema::open_to_read(path)?))

@@ -359,6 +359,17 @@ impl ConnectError {
 }
 
 impl ConnectError {
+    /// Whether the server would not let the user in, which it may count.
+    #[must_use]
+    pub fn is_refused_login(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthenticationRefused { .. }
+                | Self::TooManyKeys { .. }
+                | Self::Closed { phase: Phase::Authentication, .. }
+        )
+    }
+
     /// Whether it may go better a little later: the network, or a server that is busy or starting. What was said about keys,
     /// host keys or algorithms will be said again, and each login that is refused brings us nearer to being shut out.
     #[must_use]

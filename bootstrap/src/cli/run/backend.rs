@@ -44,6 +44,7 @@ impl Connect for Connections {
             Connection::Local => Ok(Reached::Local(LocalHost::new(host.escalation))),
             Connection::Ssh => self.0.connect(host).await.map(Reached::Ssh).map_err(|error| NoConnection {
                 unreachable: error.never_connected(),
+                login_refused: error.is_refused_login(),
                 heals: error.may_pass(),
                 why: with_sources(&error),
                 hint: error.hint(),

@@ -16,7 +16,7 @@ use crate::{
     events::{Event, Step},
     facts::Facts,
     failure::with_sources,
-    fleet::jitter,
+    fleet::{jitter, progress::Restart},
     host::Output,
     plan::{self, Standing},
     report::Outcome,
@@ -79,6 +79,7 @@ impl<B: Backend> HostRun<B> {
             );
         };
         self.claim(&registration.node, Step::Check)?;
+        let last_ping = decision.last_ping();
         let before = match decision.standing {
             Standing::Known(record, _) => Some(record),
             _ => None,
@@ -88,7 +89,9 @@ impl<B: Backend> HostRun<B> {
         let proof = match self.progress.borrow().restarted {
             // Of a new node SSM has heard nobody else.
             _ if registers => Proof::NewerThan(None),
-            Some(began) => Proof::NewerThan(Some(began)),
+            // What SSM has heard since may still be of the agent before.
+            Some(Restart { since, heard: false }) => Proof::NewerThan(last_ping.max(Some(since))),
+            Some(Restart { since, .. }) => Proof::NewerThan(Some(since)),
             None => Proof::AnyPing,
         };
         Ok(Prepared::Registered(Box::new(Registered {
@@ -154,13 +157,17 @@ impl<B: Backend> HostRun<B> {
         });
         // Of the agent that is about to start SSM has heard nothing yet. The host says how long it takes until then: what is
         // heard of that comes late, and an agent's first ping is new.
-        let (asked, last_ping) = (self.site()?.control_plane.now_at_the_earliest(), decision.last_ping());
-        let starts = move |after: Duration| {
-            last_ping.max(Some(asked.checked_add(SignedDuration::try_from(after).ok()?).ok()?))
+        let control_plane = self.site()?.control_plane.clone();
+        let (asked, last_ping) = (control_plane.now_at_the_earliest(), decision.last_ping());
+        let starts = move |after: Duration, heard: bool| {
+            let began = SignedDuration::try_from(after).ok().and_then(|after| asked.checked_add(after).ok());
+            let since = began.unwrap_or(asked).min(control_plane.now_at_the_earliest());
+            Restart { since: last_ping.map_or(since, |last_ping| last_ping.max(since)), heard }
         };
         if on_host().any(|action| matches!(action, Action::Start(_))) {
-            // If its begin is never heard.
-            self.progress.send_modify(|progress| progress.restarted = starts(Duration::ZERO));
+            // A new node is known to nobody before.
+            self.progress
+                .send_modify(|progress| progress.restarted = Some(starts(Duration::ZERO, registers)));
         }
         let ended = {
             let actions = on_host().map(|action| (action.step(), action.sentence())).collect();
@@ -204,7 +211,7 @@ impl<B: Backend> HostRun<B> {
 
     /// Shows the steps of the script as they begin, and which of these actions are done; whoever sends a package gives its
     /// turn back when it is there.
-    fn listener<'t, F: Fn(Duration) -> Option<Timestamp> + Send>(
+    fn listener<'t, F: Fn(Duration, bool) -> Restart + Send>(
         &self,
         transcript: &'t mut Transcript,
         actions: Vec<(Step, String)>,
@@ -217,7 +224,7 @@ impl<B: Backend> HostRun<B> {
         move |line: &str| match transcript.line(line) {
             Heard::Began(step, after) => {
                 if step == Step::Start {
-                    progress.send_modify(|progress| progress.restarted = starts(after));
+                    progress.send_modify(|progress| progress.restarted = Some(starts(after, true)));
                 }
                 // The first one is shown before the command runs.
                 if progress.borrow().step == step {

@@ -11,6 +11,8 @@ pub(super) enum Fault {
     LostBefore(&'static str),
     /// The connection is lost right after a step has done its work, and the host stops there.
     CutAfter(&'static str),
+    /// The connection is lost as the work begins, which goes on to its end.
+    Unheard,
     /// A step fails with these lines.
     StepFails(&'static str, &'static str),
     /// A step ends well and has done nothing.
@@ -21,6 +23,8 @@ pub(super) enum Fault {
     Unreachable,
     /// Its host key is the wrong one.
     Untrusted,
+    /// It does not let us in.
+    LoginRefused,
     /// The next `apply` finds the host in the hands of another run.
     HeldBy(&'static str),
     /// While the package is sent another run registers the host as this node.

@@ -355,6 +355,10 @@ impl Host for Machine {
                 let given = command.secret("become_password").map(ExposeSecret::expose_secret);
                 (self.probe(given), true)
             }
+            "apply" if self.fault(|fault| matches!(fault, Fault::Unheard)).is_some() => {
+                self.apply(command, &mut |_| {}).await;
+                return Err(lost());
+            }
             "apply" => (String::new(), self.apply(command, on_line).await.ok_or_else(lost)?),
             "diagnose" => ("amazon-ssm-agent is active".to_owned(), true),
             other => panic!("the machine was never taught the command {other}"),
@@ -385,16 +389,27 @@ impl Connect for Network {
     async fn connect(&self, host: &HostSpec) -> Result<Machine, NoConnection> {
         let machine = self.0.get(host.name.as_str()).cloned().unwrap();
         machine.state().logins += 1;
-        match machine.fault(|fault| matches!(fault, Fault::Unreachable | Fault::Untrusted)) {
+        match machine
+            .fault(|fault| matches!(fault, Fault::Unreachable | Fault::Untrusted | Fault::LoginRefused))
+        {
             None => Ok(machine),
             Some(Fault::Untrusted) => Err(NoConnection {
                 unreachable: false,
+                login_refused: false,
                 heals: false,
                 why: "the host key has changed".to_owned(),
                 hint: "was it reinstalled?".to_owned(),
             }),
+            Some(Fault::LoginRefused) => Err(NoConnection {
+                unreachable: false,
+                login_refused: true,
+                heals: false,
+                why: "the server does not accept it".to_owned(),
+                hint: "is the password right?".to_owned(),
+            }),
             Some(_) => Err(NoConnection {
                 unreachable: true,
+                login_refused: false,
                 heals: true,
                 why: "connection refused".to_owned(),
                 hint: "is it switched on?".to_owned(),

@@ -108,3 +108,17 @@ async fn a_host_that_is_lost_behind_its_start_is_proven_by_the_agents_first_ping
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_between_a_lost_connection_and_the_restart_behind_it_proves_nothing() {
+    let mut world = enrolled().await;
+    world.edit = |host| host.limits.retries = 1;
+    let machine = world.machine("web-1").clone();
+    let node = machine.state().node.clone().unwrap();
+    (machine.state().agent, machine.state().mute) = (Some("3.3.1.0".to_owned()), true);
+    machine.state().faults.push_back(Fault::Unheard);
+    // The old agent's heartbeat comes a quarter of a second after the run began, while the package is sent.
+    world.cloud.comes_online_after(&node, Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(299_750)).await;
+    assert_eq!(outcomes(&world.run().await), ["registered"]);
+}
