@@ -1,7 +1,7 @@
 //! Logging in: what is shown, in which order, with which signatures, and a password where nothing else does. It begins when
 //! the host has proven who it is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use russh::{
     MethodKind, MethodSet, Signer,
@@ -11,14 +11,15 @@ use russh::{
         signature::Signer as _, ssh_encoding::Encode, ssh_key::Signature,
     },
 };
-use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     agent::{AgentSigner, SignFailure},
     client::{Client, End, Ledger, hung_up},
+    connect::within,
     error::{ConnectError, Peer, Phase},
     fingerprint::Fingerprint,
     login::Method,
+    password::{Password, Shown, Turn},
     ring::{Proof, Signing},
 };
 
@@ -35,18 +36,21 @@ pub(super) struct Credentials<'a> {
     pub(super) user: &'a str,
     pub(super) proofs: Vec<Proof>,
     pub(super) methods: &'a [Method],
-    pub(super) password: Option<&'a SecretString>,
+    pub(super) password: Option<&'a Password>,
 }
 
-/// Tries one method after the other until the server lets us in.
+/// Tries one method after the other until the server lets us in. The limit is for what happens between the server and us: who waits
+/// for a turn with the password has it anew.
 pub(super) async fn authenticate(
     handle: &mut Handle<Client>,
     ledger: &Ledger,
     peer: &Peer,
     credentials: &Credentials<'_>,
+    limit: Duration,
 ) -> Result<(), ConnectError> {
     let mut attempt = Attempt {
         handle,
+        peer,
         user: credentials.user,
         tried: Vec::new(),
         taken: 0,
@@ -54,13 +58,29 @@ pub(super) async fn authenticate(
         remaining: MethodSet::empty(),
         spent: Vec::new(),
         refused: 0,
-        password_taken: false,
+        turn: None,
+        shown: None,
+        password_said: false,
     };
-    let result = attempt.all(credentials).await;
+    let result = loop {
+        let proving = async { Ok(attempt.all(credentials).await) };
+        let result = within(limit, peer, Phase::Authentication, proving).await?;
+        let (Ok(Progress::AtPassword), Some(password)) = (&result, credentials.password) else {
+            break result;
+        };
+        attempt.has_turn(password.turn().await);
+    };
+    let result = match result {
+        Err(error) if attempt.shown.is_some() && hung_up(&error) => {
+            attempt.note("the password was answered by hanging up");
+            Ok(Progress::Out)
+        }
+        result => result,
+    };
     let Attempt { tried, taken, notes, remaining, .. } = attempt;
     match result {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ConnectError::AuthenticationRefused {
+        Ok(Progress::In) => Ok(()),
+        Ok(_) => Err(ConnectError::AuthenticationRefused {
             peer: peer.clone(),
             user: credentials.user.to_owned(),
             tried,
@@ -72,8 +92,18 @@ pub(super) async fn authenticate(
     }
 }
 
+/// How far the methods have led.
+#[derive(PartialEq)]
+enum Progress {
+    In,
+    Out,
+    /// On to the password, which must wait for its turn.
+    AtPassword,
+}
+
 struct Attempt<'h> {
     handle: &'h mut Handle<Client>,
+    peer: &'h Peer,
     user: &'h str,
     tried: Vec<Fingerprint>,
     /// Proofs that the server took, and still wants more.
@@ -85,70 +115,112 @@ struct Attempt<'h> {
     spent: Vec<usize>,
     /// Keys that were refused.
     refused: usize,
-    password_taken: bool,
+    turn: Option<Turn<'h>>,
+    /// The password, while the server thinks about it.
+    shown: Option<Shown<'h>>,
+    /// Whether the server has heard the password, or never shall.
+    password_said: bool,
 }
 
-impl Attempt<'_> {
-    async fn all(&mut self, credentials: &Credentials<'_>) -> Result<bool, russh::Error> {
+impl<'h> Attempt<'h> {
+    /// Goes on with the password if there is a turn for it, and without it if not.
+    fn has_turn(&mut self, turn: Result<Turn<'h>, String>) {
+        match turn {
+            Ok(turn) => self.turn = Some(turn),
+            Err(why_not) => {
+                self.password_said = true;
+                self.note(why_not);
+            }
+        }
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Begins, or goes on after it was [at the password](Progress::AtPassword).
+    async fn all(&mut self, credentials: &Credentials<'h>) -> Result<Progress, russh::Error> {
         let begins_with_keys =
             credentials.methods.first() == Some(&Method::PublicKey) && !credentials.proofs.is_empty();
         // Without a key to show, the question alone tells which methods there are.
-        if !begins_with_keys {
+        if !begins_with_keys && self.remaining.is_empty() {
             let answer = self.handle.authenticate_none(self.user).await?;
             if self.is_in(&answer)? {
-                return Ok(true);
+                return Ok(Progress::In);
             }
         }
         loop {
             let taken = self.taken;
-            if self.round(credentials).await? {
-                return Ok(true);
-            }
+            let progress = self.round(credentials).await?;
             // What it took has opened the way for what it did not want before (`AuthenticationMethods`).
-            if self.taken == taken || self.taken > MOST_PARTS {
-                return Ok(false);
+            if progress != Progress::Out || self.taken == taken || self.taken > MOST_PARTS {
+                return Ok(progress);
             }
         }
     }
 
     /// Tries one method after the other, until we are in or the server takes a proof and wants more.
-    async fn round(&mut self, credentials: &Credentials<'_>) -> Result<bool, russh::Error> {
+    async fn round(&mut self, credentials: &Credentials<'h>) -> Result<Progress, russh::Error> {
         let taken = self.taken;
+        let has_password = credentials.password.is_some();
         for method in credentials.methods {
-            let is_in = match (method, credentials.password) {
-                (Method::PublicKey, password)
-                    if self.remaining.is_empty() || self.offers(MethodKind::PublicKey) =>
-                {
-                    self.keys(&credentials.proofs, password.is_some()).await?
+            let is_in = match method {
+                Method::PublicKey if self.remaining.is_empty() || self.offers(MethodKind::PublicKey) => {
+                    self.keys(&credentials.proofs, has_password).await?
                 }
-                // The same password again would only count as another failure.
-                (Method::KeyboardInteractive, Some(password))
-                    if self.offers(MethodKind::KeyboardInteractive) && !self.password_taken =>
+                Method::KeyboardInteractive
+                    if has_password && self.may_say_it(MethodKind::KeyboardInteractive) =>
                 {
-                    self.questions(password).await?
+                    let Some(turn) = self.turn.take() else { return Ok(Progress::AtPassword) };
+                    self.questions(turn).await?
                 }
-                (Method::Password, Some(password))
-                    if self.offers(MethodKind::Password) && !self.password_taken =>
-                {
-                    let secret = password.expose_secret().to_owned();
-                    let answer = self.handle.authenticate_password(self.user, secret).await?;
-                    self.password_taken = true;
-                    let is_in = self.is_in(&answer)?;
-                    if !is_in && self.taken == taken {
-                        self.notes.push("the password was refused".to_owned());
-                    }
-                    is_in
+                Method::Password if has_password && self.may_say_it(MethodKind::Password) => {
+                    let Some(turn) = self.turn.take() else { return Ok(Progress::AtPassword) };
+                    self.password(turn).await?
                 }
                 _ => false,
             };
             if is_in {
-                return Ok(true);
+                return Ok(Progress::In);
             }
             if self.taken > taken {
-                return Ok(false);
+                break;
             }
         }
-        Ok(false)
+        Ok(Progress::Out)
+    }
+
+    /// The same password again would only count as another failure.
+    fn may_say_it(&self, method: MethodKind) -> bool {
+        !self.password_said && self.offers(method)
+    }
+
+    /// The password, on its way to the server.
+    fn say(&mut self, turn: Turn<'h>) -> String {
+        let (secret, shown) = turn.show(self.peer);
+        (self.shown, self.password_said) = (Some(shown), true);
+        secret
+    }
+
+    /// Takes note of what the server says of the password that it was shown.
+    fn judged(&mut self, taken: bool) {
+        match self.shown.take() {
+            Some(shown) if taken => shown.taken(),
+            Some(_) => self.note("the password was refused"),
+            None => {}
+        }
+    }
+
+    async fn password(&mut self, turn: Turn<'h>) -> Result<bool, russh::Error> {
+        let taken = self.taken;
+        let secret = self.say(turn);
+        let answer = self.handle.authenticate_password(self.user, secret).await?;
+        let is_in = self.is_in(&answer)?;
+        self.judged(is_in || self.taken > taken);
+        Ok(is_in)
     }
 
     fn offers(&self, method: MethodKind) -> bool {
@@ -163,7 +235,7 @@ impl Attempt<'_> {
         let taken = self.taken;
         for (rank, (place, proof)) in waiting.iter().enumerate() {
             if self.refused == most {
-                self.notes.push(format!("{} more keys were not tried", waiting.len() - rank));
+                self.note(format!("{} more keys were not tried", waiting.len() - rank));
                 break;
             }
             for hash in self.hashes(proof).await? {
@@ -171,7 +243,7 @@ impl Attempt<'_> {
                     Ok(answer) => answer,
                     Err(SignFailure(why)) => {
                         let key = Fingerprint::of(&proof.key);
-                        self.notes.push(format!("the SSH agent did not sign with {key}: {why}"));
+                        self.note(format!("the SSH agent did not sign with {key}: {why}"));
                         continue;
                     }
                 };
@@ -255,29 +327,32 @@ impl Attempt<'_> {
 
     /// Answers a server that asks for a password in its own words. What else it asks gets an empty answer, as by OpenSSH's
     /// client that has nobody to ask: it waits for one before it hears anything else.
-    async fn questions(&mut self, password: &SecretString) -> Result<bool, russh::Error> {
+    async fn questions(&mut self, turn: Turn<'h>) -> Result<bool, russh::Error> {
         let mut answer = self.handle.authenticate_keyboard_interactive_start(self.user, None).await?;
-        let mut answered = false;
+        let mut turn = Some(turn);
+        // The password, once the server has gone on to other questions: what it refuses then need not be that.
+        let mut earlier: Option<Shown> = None;
         for _ in 0..MOST_ROUNDS {
             let prompts = match answer {
-                KeyboardInteractiveAuthResponse::Success => return Ok(true),
+                KeyboardInteractiveAuthResponse::Success => {
+                    earlier.into_iter().for_each(Shown::taken);
+                    self.judged(true);
+                    return Ok(true);
+                }
                 KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
-                    if answered && !partial_success {
-                        self.notes.push("the password was refused".to_owned());
-                    }
-                    return self.is_in(&AuthResult::Failure { remaining_methods, partial_success });
+                    let is_in = self.is_in(&AuthResult::Failure { remaining_methods, partial_success })?;
+                    earlier.into_iter().filter(|_| partial_success).for_each(Shown::taken);
+                    self.judged(partial_success);
+                    self.turn = turn;
+                    return Ok(is_in);
                 }
                 KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => prompts,
             };
             let answers = match prompts.as_slice() {
                 [] => Vec::new(),
-                [Prompt { echo: false, .. }] if !self.password_taken => {
-                    (self.password_taken, answered) = (true, true);
-                    vec![password.expose_secret().to_owned()]
-                }
+                [Prompt { echo: false, .. }] if let Some(turn) = turn.take() => vec![self.say(turn)],
                 _ => {
-                    // Whatever is refused now need not be the password.
-                    answered = false;
+                    earlier = earlier.or(self.shown.take());
                     self.note_unanswered(&prompts);
                     vec![String::new(); prompts.len()]
                 }
@@ -291,10 +366,7 @@ impl Attempt<'_> {
     fn note_unanswered(&mut self, prompts: &[Prompt]) {
         let asked: Vec<&str> = prompts.iter().map(|prompt| prompt.prompt.trim()).collect();
         let asked = asked.join(" ");
-        let note = format!("the server asks `{}`, which cannot be answered", crate::display::clean(&asked));
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.note(format!("the server asks `{}`, which cannot be answered", crate::display::clean(&asked)));
     }
 
     /// Takes note of an answer; tells whether we are in.
@@ -308,7 +380,7 @@ impl Attempt<'_> {
                 if *partial_success {
                     self.taken += 1;
                     // It was the right one: another method may ask for it again.
-                    self.password_taken = false;
+                    self.password_said = false;
                 }
                 Ok(false)
             }

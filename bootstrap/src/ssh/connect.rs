@@ -28,6 +28,7 @@ use super::{
     jump::{Jump, Jumps},
     known_hosts::KnownHosts,
     login::{Login, Logins},
+    password::Password,
     ring::KeyRing,
     session::{Connection, SshHost},
     socket::{self, Greeting, Severable, Wire},
@@ -46,7 +47,7 @@ const LONG: Duration = Duration::from_secs(2);
 pub struct SshConnector {
     logins: Logins,
     keys: KeyRing,
-    password: Option<SecretString>,
+    password: Option<Password>,
     known_hosts: Arc<KnownHosts>,
     handshakes: Semaphore,
     jumps: Jumps,
@@ -66,7 +67,7 @@ impl SshConnector {
         Self {
             logins,
             keys,
-            password,
+            password: password.map(Password::new),
             known_hosts: Arc::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             jumps: Jumps::default(),
@@ -181,8 +182,7 @@ impl SshConnector {
         };
         let entering = async {
             let mut handle: Handle<Client> = within(limit, peer, Phase::Handshake, shaking).await?;
-            let proving = authenticate(&mut handle, &ledger, peer, &credentials);
-            within(limit, peer, Phase::Authentication, proving).await?;
+            authenticate(&mut handle, &ledger, peer, &credentials, limit).await?;
             Ok::<_, ConnectError>(handle)
         };
         let handle = in_place(place, entering).await?;
@@ -220,7 +220,8 @@ async fn in_place<T>(place: impl Sized, work: impl Future<Output = T>) -> T {
     work.await
 }
 
-async fn within<T>(
+/// The work of a phase, unless it takes longer than the limit.
+pub(super) async fn within<T>(
     limit: Duration,
     peer: &Peer,
     phase: Phase,

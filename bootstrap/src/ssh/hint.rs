@@ -131,6 +131,11 @@ fn authentication_hint(
             "the key is right, but the server wants more than a key; allow `{user}` to log in with a key alone, or give the \
              password too (`ssh_password = \"ask\"`)"
         )
+    } else if notes.iter().any(|note| note.starts_with("the password was")) {
+        format!(
+            "run again with the right password (`--limit @failed`); if it is, let `{user}` log in with it: `PermitRootLogin`, an account \
+             that is locked or expired, the server's log"
+        )
     } else if notes.iter().any(|note| note.contains("not tried")) {
         FEWER_KEYS.to_owned()
     } else if !methods.is_empty() && !methods.contains(&"publickey") {

@@ -18,6 +18,7 @@ mod keys;
 mod known_hosts;
 mod login;
 mod passphrase;
+mod password;
 mod ring;
 mod session;
 mod socket;

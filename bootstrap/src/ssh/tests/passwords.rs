@@ -10,7 +10,7 @@ use russh::{
     keys::decode_secret_key,
     server::{self, Auth, Handler, Response},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::*;
 use crate::inventory::HostKeyPolicy;
@@ -161,6 +161,17 @@ async fn with_password(host: &HostSpec, password: &'static str) -> Result<SshHos
     prepared(&SshConfig::empty(nobody()), &[host], vec![password]).await.unwrap().connect(host).await
 }
 
+/// Logs in to all of them at the same time.
+async fn all(connector: SshConnector, hosts: &[&HostSpec]) -> Vec<Result<SshHost, ConnectError>> {
+    let connector = Arc::new(connector);
+    let mut logins = JoinSet::new();
+    for host in hosts {
+        let (connector, host) = (connector.clone(), (*host).clone());
+        logins.spawn(async move { connector.connect(&host).await });
+    }
+    logins.join_all().await
+}
+
 #[tokio::test]
 async fn a_password_comes_after_the_keys_and_is_said_once() {
     let both = [MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password];
@@ -173,6 +184,42 @@ async fn a_password_comes_after_the_keys_and_is_said_once() {
         assert!(error.to_string().contains("the password was refused"), "{error}");
         assert_eq!(*server.told.lock().unwrap(), [PASSWORD, "wrong"], "{:?}", server.methods);
     }
+}
+
+#[tokio::test]
+async fn a_password_that_no_host_takes_is_seen_by_three() {
+    let methods = [MethodKind::KeyboardInteractive, MethodKind::Password];
+    let mut servers = Vec::new();
+    for number in 0..6 {
+        let (server, mut host, files) = start(&methods[number % 2..][..1], Asks::Password).await;
+        host.name = HostSpec::for_test(&format!("lab-{number}"), "dev").name;
+        servers.push((server, host, files));
+    }
+    let hosts: Vec<&HostSpec> = servers.iter().map(|(_, host, _)| host).collect();
+    let heard = || servers.iter().map(|(server, ..)| server.told.lock().unwrap().len()).sum::<usize>();
+
+    let connector = prepared(&SshConfig::empty(nobody()), &hosts, vec!["wrong"]).await.unwrap();
+    let results = all(connector, &hosts).await;
+    assert_eq!(heard(), 3);
+    let errors: Vec<ConnectError> = results.into_iter().map(Result::unwrap_err).collect();
+    assert_eq!(
+        errors.iter().filter(|error| error.to_string().contains("not shown")).count(),
+        3,
+        "{errors:?}"
+    );
+    for error in &errors {
+        assert!(
+            error.is_refused_login() && error.hint().contains("right password"),
+            "{error}: {}",
+            error.hint()
+        );
+    }
+
+    let connector = prepared(&SshConfig::empty(nobody()), &hosts, vec![PASSWORD]).await.unwrap();
+    for host in all(connector, &hosts).await {
+        host.unwrap().close().await;
+    }
+    assert_eq!(heard(), 9);
 }
 
 #[tokio::test]
