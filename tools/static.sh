@@ -135,7 +135,8 @@ static_build() (
         export RUSTC_BOOTSTRAP=1 RUSTC CARGO
         # Without it the link wants rcrt1.o, which comes with rustup's targets only.
         flags="-C link-self-contained=no $(rust_maps "$(rust_source)/.." "$(readlink -f "$(rust_source)")/..")"
-        set -- -Zbuild-std "$@"
+        # Not with its backtraces: a stripped program has no names for them.
+        set -- -Zbuild-std -Zbuild-std-features=panic-unwind "$@"
         ;;
     esac
     [ ! -x "$zig_home/venv/bin/python3" ] || export CARGO_ZIGBUILD_PYTHON_PATH="$zig_home/venv/bin/python3"

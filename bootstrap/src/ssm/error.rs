@@ -184,7 +184,7 @@ impl SsmError {
             || message.contains("signature expired")
             || message.contains("not yet current");
         match code {
-            "" => "give the controller AWS credentials: the environment's `profile`, `aws sso login`, or AWS_ACCESS_KEY_ID \
+            "" => "give the controller AWS credentials: the environment's `profile`, `aws login` or `aws sso login`, or AWS_ACCESS_KEY_ID \
                    and AWS_SECRET_ACCESS_KEY"
                 .to_owned(),
             _ if skewed => "set this machine's clock: AWS refuses requests that are more than 5 minutes off".to_owned(),
@@ -193,7 +193,7 @@ impl SsmError {
                 self.region, self.endpoint
             ),
             "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
-                "the session has expired: log in again (`aws sso login`, or renew the temporary keys) and run again".to_owned()
+                "the session has expired: log in again (`aws login`, `aws sso login`, or renew the temporary keys) and run again".to_owned()
             }
             "InvalidSignatureException" | "SignatureDoesNotMatch" => {
                 "the secret access key does not belong to the access key id, or this machine's clock is wrong".to_owned()

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails right there"
 )]
 
+mod credentials;
 mod here;
 mod reports;
 mod terminal;

@@ -1,0 +1,67 @@
+//! The controller's own credentials, as AWS's tools leave them in a home.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    thread,
+};
+
+use super::*;
+
+/// The head of one request, which is answered that there is no activation.
+fn head(mut stream: &TcpStream) -> String {
+    let (mut lines, mut head) = (BufReader::new(stream), String::new());
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(lines.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    let answer = r#"{"ActivationList":[]}"#;
+    let length = answer.len();
+    write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{answer}")
+        .unwrap();
+    head
+}
+
+/// What AWS is told when activations are listed by the profile `me`.
+fn signed_by(home: &Home) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    home.write(
+        "hosts.toml",
+        &format!(
+            "[environments.dev]\nregion = \"eu-central-1\"\nrole = \"LabRole\"\nprofile = \"me\"\n\
+             endpoint = \"http://127.0.0.1:{port}\"\n[[hosts]]\nname = \"here\"\nconnection = \"local\"\n"
+        ),
+    );
+    let heard = thread::spawn(move || head(&listener.accept().unwrap().0));
+    let gc = ["activations", "gc", "--inventory", "hosts.toml", "--all"];
+    let output = home.command(&gc).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    heard.join().unwrap().to_ascii_lowercase()
+}
+
+#[test]
+fn a_profile_may_have_keys_or_a_program_or_a_login_session() {
+    let keys = r#""AccessKeyId":"AKIDOFPROFILE","SecretAccessKey":"x","SessionToken":"of-profile","#;
+    // A session's file is named by the SHA-256 of its name: `printf me | sha256sum`.
+    let session = ".aws/login/cache/2744ccd10c7533bd736ad890f9dd5cab2adb27b07d500b9493f29cdc420cb2e0.json";
+    for profile in [
+        "aws_access_key_id = AKIDOFPROFILE\naws_secret_access_key = x\naws_session_token = of-profile",
+        "credential_process = /bin/cat program.json",
+        "login_session = me",
+    ] {
+        let home = Home::new();
+        fs::create_dir_all(home.path().join(".aws/login/cache")).unwrap();
+        home.write(".aws/config", &format!("[profile me]\n{profile}\n"));
+        home.write("program.json", &format!(r#"{{"Version":1,{keys}"Expiration":"2099-01-01T00:00:00Z"}}"#));
+        home.write(
+            session,
+            &format!(
+                r#"{{"accessToken":{{{keys}"accountId":"123456789012","expiresAt":"2099-01-01T00:00:00Z"}},
+                "tokenType":"aws_sigv4","refreshToken":"r","clientId":"c","dpopKey":"d"}}"#
+            ),
+        );
+        let head = signed_by(&home);
+        assert!(head.contains("credential=akidofprofile/"), "{profile}: {head}");
+        assert!(head.contains("x-amz-security-token: of-profile"), "{profile}: {head}");
+    }
+}
