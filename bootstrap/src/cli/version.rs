@@ -15,7 +15,7 @@ pub(super) struct Flags {
 }
 
 /// Chosen in the workspace's Cargo.toml, which a test compares.
-const FEATURES: [&str; 3] = ["credentials-process", "ring", "sso"];
+const FEATURES: [&str; 4] = ["credentials-login", "credentials-process", "ring", "sso"];
 
 /// Prints the version as asked.
 pub(super) fn run(flags: &Flags) {

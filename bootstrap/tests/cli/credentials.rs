@@ -21,17 +21,19 @@ fn head(mut stream: &TcpStream) -> String {
     head
 }
 
+/// An environment at that port, by the profile `me`.
+fn inventory(port: u16) -> String {
+    format!(
+        "[environments.dev]\nregion = \"eu-central-1\"\nrole = \"LabRole\"\nprofile = \"me\"\n\
+         endpoint = \"http://127.0.0.1:{port}\"\n[[hosts]]\nname = \"here\"\nconnection = \"local\"\n"
+    )
+}
+
 /// What AWS is told when activations are listed by the profile `me`.
 fn signed_by(home: &Home) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    home.write(
-        "hosts.toml",
-        &format!(
-            "[environments.dev]\nregion = \"eu-central-1\"\nrole = \"LabRole\"\nprofile = \"me\"\n\
-             endpoint = \"http://127.0.0.1:{port}\"\n[[hosts]]\nname = \"here\"\nconnection = \"local\"\n"
-        ),
-    );
+    home.write("hosts.toml", &inventory(port));
     let heard = thread::spawn(move || head(&listener.accept().unwrap().0));
     let gc = ["activations", "gc", "--inventory", "hosts.toml", "--all"];
     let output = home.command(&gc).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
@@ -64,4 +66,17 @@ fn a_profile_may_have_keys_or_a_program_or_a_login_session() {
         assert!(head.contains("credential=akidofprofile/"), "{profile}: {head}");
         assert!(head.contains("x-amz-security-token: of-profile"), "{profile}: {head}");
     }
+}
+
+#[test]
+fn a_login_session_that_is_over_is_told_with_its_file() {
+    let home = Home::new();
+    fs::create_dir(home.path().join(".aws")).unwrap();
+    home.write(".aws/config", "[profile me]\nlogin_session = me\n");
+    home.write("hosts.toml", &inventory(9));
+    let output = home.run(&["activations", "gc", "--inventory", "hosts.toml", "--all"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains(".aws/login/cache/2744ccd10c75") && said.contains("No such file"), "{said}");
+    assert!(said.contains("hint: ") && said.contains("`aws login`"), "{said}");
 }

@@ -65,6 +65,11 @@ impl Place {
         let cause = innermost(failure);
         let whole = chain(failure);
         if whole.iter().any(|text| text.contains("credential") || text.contains("identity")) {
+            let cause = match whole.as_slice() {
+                // A file is named by who wanted it.
+                [.., wanted, last] if last.contains("(os error ") => format!("{wanted}: {last}"),
+                _ => cause,
+            };
             let message = match &self.profile {
                 Some(profile) => no_credentials(profile, &cause),
                 None => format!("no AWS credentials: {cause}"),
