@@ -63,7 +63,8 @@ impl<'a> Ready<'a> {
         let url = called(listens, LOOPBACK);
         let trust = self.ca.as_ref().map(|ca| quote(ca));
         let bundle = trust.as_ref().map(|ca| format!("export AWS_CA_BUNDLE={ca}\n")).unwrap_or_default();
-        let authority = self.ca.as_ref().map(|ca| format!("# ca_bundle = {}\n", json!(ca))).unwrap_or_default();
+        let authority =
+            self.ca.as_ref().map(|ca| format!("# ca_bundle = {}\n", json!(ca))).unwrap_or_default();
         let agent_trust = match &trust {
             Some(ca) => format!("its service needs SSL_CERT_FILE={ca}"),
             None => "it has no control channel without --tls-listen, and polls for messages".to_owned(),
