@@ -50,7 +50,7 @@ use crate::{
 pub(super) struct Args {
     /// File that names environments and hosts
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
-    #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["version", "verbose"])]
     inventory: Option<PathBuf>,
     /// Only these hosts: names, groups or environments, with `*` and `?` for anything; `!NAME` takes away, `@failed` are
     /// those that were not good in the last run that had them
