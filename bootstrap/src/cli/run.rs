@@ -52,8 +52,8 @@ pub(super) struct Args {
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
     #[arg(short, long, value_name = "FILE", required_unless_present_any = ["version", "verbose"])]
     inventory: Option<PathBuf>,
-    /// Only these hosts: names, groups or environments, with `*` and `?` for anything; `!NAME` takes away, `@failed` are
-    /// those that were not good in the last run that had them
+    /// Only these hosts: names, groups or environments, with `*` and `?` for anything and `[01:20]` for a range; `!NAME` takes
+    /// away, `@failed` are those that were not good in the last run that had them
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     limit: Vec<Term>,
     /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and
