@@ -14,3 +14,4 @@ echo "the inventory is $inventory" >&2
 # shellcheck source=/dev/null
 . "$(dirname "$inventory")/env"
 step "bootstrap --inventory $inventory" "$bin/bootstrap" --inventory "$inventory"
+echo "by hand, in a shell of yours: PATH=$bin:\$PATH; . ${inventory%/*}/env" >&2

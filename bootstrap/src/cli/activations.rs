@@ -1,6 +1,10 @@
 //! `bootstrap activations`: what runs that were killed have left in AWS.
 
-use std::path::PathBuf;
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use jiff::Timestamp;
 
@@ -22,8 +26,8 @@ use crate::{
 pub(super) enum Command {
     /// Delete activations of runs that have ended, found by their tag in every environment of an inventory
     ///
-    /// Says for each environment how many were deleted. Those of runs that are at work, or that cannot be seen from here, stay,
-    /// the latter unless `--all` is given. Ends with 0 if all others are gone, with 1 if an environment could not be looked
+    /// Says for each environment how many were deleted, and how many stay: those of runs that are at work, and, without `--all`,
+    /// of runs that cannot be seen from here. Ends with 0 if all others are gone, with 1 if an environment could not be looked
     /// through or an activation could not be deleted; the others are, nevertheless.
     Gc(Args),
 }
@@ -67,10 +71,10 @@ pub(super) async fn run(command: Command) -> Result<Exit, Failure> {
 
 /// Deletes what is left in one environment, and says so; tells whether nothing is left that could not be deleted.
 async fn collect(name: &EnvironmentName, plane: &AwsControlPlane, journal: &Journal, all: bool) -> bool {
+    let kept = Kept::default();
     let keep = |run: &RunId| match journal.run(run.as_str()) {
-        Ok(Some(record)) => record.ending == Ending::Running || (record.ending == Ending::Unknown && !all),
-        Ok(None) => !all,
-        Err(_) => true,
+        Ok(record) => kept.keeps(record.map(|record| record.ending), all),
+        Err(_) => kept.keeps(None, false),
     };
     let collected = match gc(plane, &keep).await {
         Ok(collected) => collected,
@@ -97,10 +101,61 @@ async fn collect(name: &EnvironmentName, plane: &AwsControlPlane, journal: &Jour
         }
     }
     let still = if left > 0 { format!(", {left} could not be") } else { String::new() };
-    say(&format!("{name}: {} deleted{still}\n", plural(deleted, "activation")));
+    say(&format!("{name}: {} deleted{still}{kept}\n", plural(deleted, "activation")));
     left == 0
+}
+
+/// How many activations stay, and why.
+#[derive(Default)]
+struct Kept {
+    at_work: AtomicUsize,
+    unseen: AtomicUsize,
+}
+
+impl Kept {
+    /// Whether those of a run stay, by what the journal knows of its end; counted if so.
+    fn keeps(&self, run: Option<Ending>, all: bool) -> bool {
+        let counter = match run {
+            Some(Ending::Running) => &self.at_work,
+            Some(Ending::Unknown) | None if !all => &self.unseen,
+            _ => return false,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at_work, unseen) = (self.at_work.load(Ordering::Relaxed), self.unseen.load(Ordering::Relaxed));
+        if at_work > 0 {
+            write!(f, "; {at_work} kept, for a run that is at work")?;
+        }
+        if unseen > 0 {
+            write!(f, "; {unseen} kept, of runs that cannot be seen from here: `--all` deletes them, too")?;
+        }
+        Ok(())
+    }
 }
 
 fn tell_trouble(name: &EnvironmentName, what: &str, error: &dyn std::error::Error, hint: &str) {
     tell(format_args!("{name}: {what}: {}\nhint: {hint}", with_sources(error)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_counted_with_why() {
+        let kept = Kept::default();
+        assert!(!kept.keeps(Some(Ending::Died), false) && !kept.keeps(None, true));
+        assert_eq!(kept.to_string(), "");
+        assert!(kept.keeps(Some(Ending::Running), true));
+        assert!(kept.keeps(Some(Ending::Unknown), false) && kept.keeps(None, false));
+        assert_eq!(
+            kept.to_string(),
+            "; 1 kept, for a run that is at work; 2 kept, of runs that cannot be seen from here: `--all` deletes them, too"
+        );
+    }
 }

@@ -25,6 +25,16 @@ use self::{
 };
 use crate::failure::{Exit, Failure};
 
+const AFTERWORD: &str = "\
+Examples:
+  bootstrap inventory show                   check hosts.toml, and show its hosts
+  bootstrap -i hosts.toml --dry-run          connect, look, say what would be done
+  bootstrap -i hosts.toml --batch 10%        in waves; see --one-first and --max-failures, too
+  bootstrap -i hosts.toml --limit @failed    again what did not come Online
+
+Exit codes: 0 every host is good, 1 some are not, 2 the command line is wrong, 3 the inventory is wrong, 4 the run could not \
+start, 130 it was interrupted.";
+
 /// Turn Linux hosts into AWS Systems Manager managed nodes, proven Online.
 ///
 /// `bootstrap --inventory hosts.toml` connects to every host, installs amazon-ssm-agent, registers it with the
@@ -37,8 +47,7 @@ use crate::failure::{Exit, Failure};
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     arg_required_else_help = true,
-    after_long_help = "Exit codes: 0 every host is good, 1 some are not, 2 the command line is wrong, 3 the inventory is wrong, 4 the run \
-                       could not start, 130 it was interrupted."
+    after_long_help = AFTERWORD
 )]
 struct Cli {
     #[command(flatten)]
@@ -83,7 +92,7 @@ pub fn main() -> ExitCode {
         return print::all_said(Exit::Good).into();
     }
     open_files::allow();
-    let result = runtime().and_then(|runtime| {
+    let result = cli.version.check().and_then(|()| runtime()).and_then(|runtime| {
         let result = runtime.block_on(dispatch(cli));
         // A blocked reader of stdin or a slow name lookup must not keep a finished program alive.
         runtime.shutdown_background();

@@ -14,7 +14,9 @@ use super::{
     say, tell, warn,
 };
 use crate::{
+    display::plural,
     failure::{Exit, Failure, with_sources},
+    host::quote,
     inventory::Inventory,
     report::{
         FleetReport,
@@ -117,7 +119,12 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
         for (host, from) in &folders {
             folder.take_log(host, from);
         }
-        unwritten = leave::write(&folder, &report, inventory.as_ref());
+        unwritten = leave::write(&folder, &report, inventory.as_ref().ok());
+        if let Err(why) = &inventory
+            && !report.is_good()
+        {
+            unwritten.push(format!("failed.toml is not written: {why}"));
+        }
         left = Some(folder);
     }
     say(&match args.output {
@@ -131,7 +138,7 @@ fn merge_parts(args: &Merge) -> Result<Exit, Failure> {
     let missing = merge::missing(&report);
     if missing > 0 {
         let all = report.inventory.hosts;
-        let names = inventory.map(|inventory| merge::names_of_missing(&report, &inventory).join(", "));
+        let names = inventory.ok().map(|inventory| merge::names_of_missing(&report, &inventory).join(", "));
         let names = names.map(|names| format!(": {names}")).unwrap_or_default();
         warn(format_args!("{missing} of the inventory's {all} hosts are in none of these reports{names}"));
     }
@@ -163,8 +170,20 @@ fn text(report: &FleetReport, folder: Option<&Folder>) -> String {
     table::render(report, look(&report.inventory.path, None, logs.as_deref()))
 }
 
-/// The inventory of a report, if it is on this machine and still the same.
-fn inventory_of(report: &FleetReport) -> Option<Inventory> {
-    let inventory = Inventory::load(&report.inventory.path).ok()?;
-    Some(inventory).filter(|inventory| inventory.digest == report.inventory.digest)
+/// The inventory of a report, if it is on this machine and still the same; else why not.
+fn inventory_of(report: &FleetReport) -> Result<Inventory, String> {
+    let path = &report.inventory.path;
+    let why = match Inventory::load(path) {
+        Ok(inventory) if inventory.digest == report.inventory.digest => return Ok(inventory),
+        Ok(_) => "is another one by now".to_owned(),
+        Err(_) if !path.exists() => "is not on this machine".to_owned(),
+        Err(problems) => {
+            let count = plural(problems.as_slice().len(), "problem");
+            format!(
+                "has {count} here (`bootstrap inventory show --inventory {}`)",
+                quote(&path.to_string_lossy())
+            )
+        }
+    };
+    Err(format!("the inventory {} {why}", path.display()))
 }

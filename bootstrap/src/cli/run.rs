@@ -5,6 +5,7 @@ mod interrupts;
 pub(super) mod leave;
 mod login;
 mod passwords;
+mod planes;
 mod prompt;
 pub(super) mod result;
 mod shards;
@@ -25,6 +26,7 @@ use self::{
     backend::{Connections, Real, Stores},
     leave::Leavings,
     login::LoginArgs,
+    planes::Planes,
 };
 use super::{
     OutputFormat, Screen,
@@ -36,25 +38,22 @@ use crate::{
     events::{Event, Events, Reader, RunId},
     failure::{Exit, Failure, with_sources},
     fleet::{self, Between, Claims, InvalidPortion, Passwords, Portion, Rollout, Run, Site},
-    inventory::{Environment, EnvironmentName, HostSpec, Inventory, operator},
+    inventory::{Environment, HostSpec, Inventory, operator},
     journal::{Hold, Holder, InventoryKey, Journal, JournalError},
     report::InventoryMark,
     selection::{Selection, Shard, Term},
     ssm::{ActivationChange, ActivationPool, Activations, AwsControlPlane},
 };
 
-/// The environments that have hosts, each with its SSM.
-type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
-
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("waves").args(["one_first", "batch"]).multiple(true)))]
 pub(super) struct Args {
     /// File that names environments and hosts
     // Required, yet optional in type: with --version, and with a subcommand, which has its own, clap does not ask for it.
-    #[arg(short, long, value_name = "FILE", required_unless_present = "version")]
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["version", "verbose"])]
     inventory: Option<PathBuf>,
-    /// Only these hosts: names, groups or environments, with `*` and `?` for anything; `!NAME` takes away, `@failed` are
-    /// those that were not good in the last run that had them
+    /// Only these hosts: names, groups or environments, with `*` and `?` for anything and `[01:20]` for a range; `!NAME` takes
+    /// away, `@failed` are those that were not good in the last run that had them
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     limit: Vec<Term>,
     /// Only the K-th of N parts, for runs on several controllers; found by itself in AWS Batch arrays, Slurm arrays and
@@ -191,7 +190,7 @@ async fn get_ready(
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, all).await?;
     let connector = Arc::new(Connections(connector));
     let passwords = passwords::collect(&connector, &hosts, args).await?;
-    Ok((Reached { hosts, connector, passwords }, control_planes(inventory).await?))
+    Ok((Reached { hosts, connector, passwords }, planes::control_planes(inventory).await?))
 }
 
 /// Keeps other runs of the same hosts on this controller away until this one has ended.
@@ -310,23 +309,6 @@ pub(super) fn read_journal(places: &Places) -> Result<Journal, Failure> {
 
 fn no_journal(error: &JournalError) -> Failure {
     Failure::new(Exit::CannotStart, with_sources(error)).hint(error.hint())
-}
-
-/// SSM for each environment that has hosts.
-async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
-    let mut planes = BTreeMap::new();
-    for host in &inventory.hosts {
-        let environment = &host.environment;
-        if planes.contains_key(&environment.name) {
-            continue;
-        }
-        let plane = AwsControlPlane::for_environment(environment).await.map_err(|error| {
-            let what = format!("AWS cannot be used for environment {}", environment.name);
-            Failure::new(Exit::CannotStart, what).because(with_sources(&error)).hint(error.hint())
-        })?;
-        planes.insert(environment.name.clone(), (environment.clone(), Arc::new(plane)));
-    }
-    Ok(planes)
 }
 
 fn pool(

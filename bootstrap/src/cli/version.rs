@@ -2,6 +2,7 @@
 //! own flag, which knows only the line.
 
 use super::say;
+use crate::failure::{Exit, Failure};
 
 /// Flags that ask for no run at all.
 #[derive(Debug, clap::Args)]
@@ -10,8 +11,19 @@ pub(super) struct Flags {
     #[arg(short = 'V', long)]
     pub(super) version: bool,
     /// With --version: also target, commit, compiler and what was built in
-    #[arg(short = 'v', long, requires = "version")]
+    #[arg(short = 'v', long)]
     verbose: bool,
+}
+
+impl Flags {
+    /// Of a run more is asked by nothing: all is in its logs. By clap's own words `--version` was missing.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if !self.verbose || self.version {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Usage, "--verbose goes with --version")
+            .hint("leave it out: what a run did on a host, and what commands printed there, is in logs/HOST.log of its report"))
+    }
 }
 
 /// Chosen in the workspace's Cargo.toml, which a test compares.

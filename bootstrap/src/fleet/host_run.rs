@@ -97,8 +97,11 @@ impl<B: Backend> HostRun<B> {
     }
 
     async fn show(&self, step: Step) {
-        self.progress.send_modify(|progress| progress.enter(step));
-        self.run.events.send(Event::Step { host: self.spec.name.clone(), step }).await;
+        let mut is_new = false;
+        self.progress.send_modify(|progress| is_new = progress.enter(step));
+        if is_new {
+            self.run.events.send(Event::Step { host: self.spec.name.clone(), step }).await;
+        }
     }
 
     /// The outcome of a host on which the run ends before `step`.

@@ -69,12 +69,14 @@ impl Progress {
         }
     }
 
-    /// Notes that it entered a step; it may be in it already.
-    pub(super) fn enter(&mut self, step: Step) {
-        if self.step != step {
+    /// Notes that it entered a step; false if it is in it already.
+    pub(super) fn enter(&mut self, step: Step) -> bool {
+        let is_new = self.step != step;
+        if is_new {
             self.entered.push((step, Instant::now()));
             self.step = step;
         }
+        is_new
     }
 
     /// The report of a host that ended like this.

@@ -79,8 +79,18 @@ pub(super) fn jumps(texts: &Strings, findings: &mut Findings<'_>) -> Vec<JumpHos
     {
         return Vec::new();
     }
-    let read = texts.items.iter().filter_map(|text| findings.accept(text.span, jump(&text.value)));
+    let read = texts.items.iter().filter_map(|text| {
+        let host = if text.value == "none" { not_alone() } else { jump(&text.value) };
+        findings.accept(text.span, host)
+    });
     read.collect()
+}
+
+fn not_alone() -> Result<JumpHost, Refusal> {
+    refuse(
+        "\"none\" is a way without jump hosts",
+        "leave it out, or the others; a host of that name is `user@none` or `none:22`",
+    )
 }
 
 /// `user@host:port`, user and port being optional.

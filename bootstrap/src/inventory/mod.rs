@@ -44,6 +44,7 @@ pub use model::*;
 pub use network::{Delivery, Proxy};
 pub(crate) use problems::did_you_mean;
 pub use problems::{Place, Problem, Problems};
+pub(crate) use ranges::expand;
 pub use schema::schema;
 pub use wish::{PackageWish, VerifyWish};
 

@@ -10,7 +10,7 @@ pub(super) const MOST_HOSTS: usize = 65_536;
 
 /// Why a text cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RangeError {
+pub(crate) enum RangeError {
     #[error("`{0}` is no range")]
     Malformed(String),
     #[error("range `[{0}:{1}]` runs backwards")]
@@ -42,7 +42,7 @@ enum Part<'t> {
 }
 
 /// Every text that a pattern stands for; the last range varies fastest.
-pub(super) fn expand(pattern: &str) -> Result<Vec<String>, RangeError> {
+pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, RangeError> {
     let parts = parse(pattern)?;
     let count = parts.iter().try_fold(1_usize, |count, part| match part {
         Part::Text(_) => Some(count),

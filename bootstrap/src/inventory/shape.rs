@@ -176,15 +176,16 @@ impl<'s> Walk<'s, '_, '_> {
     }
 
     fn unknown_key(&mut self, name: &str, span: Span, known: &Map<String, Value>, trail: &Trail) {
-        let similar = did_you_mean(name, known.keys().map(String::as_str));
-        let hint = similar.or_else(|| self.home_of(name)).unwrap_or_else(|| {
-            let keys: Vec<_> = known
-                .iter()
-                .filter(|(_, schema)| schema.get("not").is_none())
-                .map(|(key, _)| key.as_str())
-                .collect();
-            format!("known keys: {}", keys.join(", "))
-        });
+        let similar = || did_you_mean(name, known.keys().map(String::as_str));
+        let hint =
+            about_passwords(name).or_else(similar).or_else(|| self.home_of(name)).unwrap_or_else(|| {
+                let keys: Vec<_> = known
+                    .iter()
+                    .filter(|(_, schema)| schema.get("not").is_none())
+                    .map(|(key, _)| key.as_str())
+                    .collect();
+                format!("known keys: {}", keys.join(", "))
+            });
         self.findings.add(span, format!("unknown key `{name}` {}", trail.within()), hint);
     }
 
@@ -288,6 +289,15 @@ impl<'s> Walk<'s, '_, '_> {
         }
         fits
     }
+}
+
+// Inventories of other tools hold passwords.
+fn about_passwords(key: &str) -> Option<String> {
+    let is_one = ["pass", "pwd"].iter().any(|part| key.to_lowercase().contains(part));
+    is_one.then(|| {
+        "passwords stay out of the inventory: you are asked for that of sudo and for passphrases where they are needed, for that of SSH with `ssh_password = \"ask\"`"
+            .to_owned()
+    })
 }
 
 fn either(choices: &[String]) -> String {

@@ -72,7 +72,7 @@ impl RunHistory {
         let took = run.elapsed.map(|time| format!(" after {}", elapsed(time))).unwrap_or_default();
         let dry = if run.dry_run { ", a dry run" } else { "" };
         writeln!(text, "started {when}{dry}, {}{took}", said(run.ending)).ok();
-        writeln!(text, "{}: {}\n", plural(run.counts.hosts as usize, "host"), summary(&run.counts)).ok();
+        writeln!(text, "{}\n", summary(&plural(run.counts.hosts as usize, "host"), &run.counts)).ok();
         let header = ["HOST", "ENVIRONMENT", "OUTCOME", "CHANGES", "NODE", "TIME"];
         let mut table = grid(&header, look.width, look.color);
         for (host, _) in &self.hosts {
@@ -116,7 +116,7 @@ pub fn render(runs: &[RunRecord], look: &Look) -> String {
             Cell::new(&run.id),
             Cell::new(look.time(run.started, "%Y-%m-%d %H:%M")),
             Cell::new(run.inventory.display()),
-            Cell::new(format!("{}: {}", run.counts.hosts, summary(&run.counts))),
+            Cell::new(summary(&run.counts.hosts.to_string(), &run.counts)),
             Cell::new(run.elapsed.map(elapsed).unwrap_or_default()).set_alignment(CellAlignment::Right),
             Cell::new(format!("{}{dry}", run.ending.word())).fg(color),
         ]);
@@ -192,8 +192,8 @@ fn said(ending: Ending) -> &'static str {
     }
 }
 
-/// The counts that are not zero.
-fn summary(counts: &Counts) -> String {
+/// How many hosts, and of these the counts that are not zero.
+fn summary(hosts: &str, counts: &Counts) -> String {
     let parts = [
         (counts.online, "online"),
         (counts.planned, "planned"),
@@ -206,7 +206,7 @@ fn summary(counts: &Counts) -> String {
     ];
     let parts: Vec<_> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    parts.join(", ")
+    if parts.is_empty() { hosts.to_owned() } else { format!("{hosts}: {}", parts.join(", ")) }
 }
 
 fn host_row(host: &HostRecord, ending: Ending) -> Vec<Cell> {

@@ -180,6 +180,9 @@ impl Refusal {
             Self::Held(_) => "wait until that run has ended, then run the same command again; the lock goes with the last process of its command on the host".to_owned(),
             Self::Stale => "run the same command again: it looks at what is there now".to_owned(),
             Self::Root(root, user, by) => root_hint(root, user, *by),
+            Self::ServiceManager(ServiceManager::None, _) => {
+                "let systemd run as process 1 there, which it does not in most containers, or take the host out of the inventory".to_owned()
+            }
             Self::Distribution(_) | Self::ServiceManager(..) => {
                 "take the host out of the inventory, or move it to a distribution that AWS supports for the agent".to_owned()
             }
@@ -194,7 +197,7 @@ impl Refusal {
                 by.release_command().unwrap_or("rpm")
             ),
             Self::Architecture { .. } | Self::NoPackage { .. } => {
-                "take the host out of the inventory; AWS publishes packages for x86_64, arm64 and, as deb only, 32-bit arm".to_owned()
+                "take the host out of the inventory; AWS publishes packages for x86_64, i386, arm64 and, as deb only, 32-bit arm".to_owned()
             }
             Self::Clock { .. } => {
                 "set its clock (`timedatectl set-ntp true`), since AWS refuses signatures that are 5 minutes off; if other hosts are told the same, this machine's clock is the wrong one".to_owned()

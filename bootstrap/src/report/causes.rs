@@ -75,23 +75,30 @@ fn pattern(host: &HostReport, why: &str) -> String {
     pattern
 }
 
-/// The words that all have, with `…` for each that differs.
+/// The words that all have, with `…` for each that differs; of `KEY=VALUE` for the value, and what follows a word stays.
 pub(super) fn common(whys: &[&str]) -> String {
     let Some((first, rest)) = whys.split_first() else { return String::new() };
     if rest.iter().all(|why| why == first) {
         return (*first).to_owned();
     }
-    let mut words: Vec<&str> = first.split_whitespace().collect();
+    let mut words: Vec<_> = first.split_whitespace().map(str::to_owned).collect();
     for why in rest {
         let others: Vec<_> = why.split_whitespace().collect();
         for (word, other) in words.iter_mut().zip(&others) {
             if word != other {
-                *word = "…";
+                *word = blurred(word, other);
             }
         }
         words.truncate(others.len());
     }
     words.join(" ")
+}
+
+/// What two words have in common: a key and its `=`, and a mark at the end.
+fn blurred(word: &str, other: &str) -> String {
+    let key = word.split_inclusive('=').next().filter(|key| key.ends_with('=') && other.starts_with(key));
+    let mark = [',', ':', ';'].into_iter().find(|mark| word.ends_with(*mark) && other.ends_with(*mark));
+    format!("{}…{}", key.unwrap_or_default(), mark.map(String::from).unwrap_or_default())
 }
 
 /// The value, if it is the same everywhere.
@@ -167,7 +174,7 @@ mod tests {
         let hosts = vec![clone("pi-1", "mi-0abc1", "pi-7"), clone("pi-2", "mi-9ffe1", "pi-8")];
         assert_eq!(
             told(hosts),
-            [("unreachable", "… its vault names … as the vault of … does".to_owned(), 2)]
+            [("unreachable", "…: its vault names …, as the vault of … does".to_owned(), 2)]
         );
     }
 }

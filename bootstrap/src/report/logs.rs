@@ -126,10 +126,11 @@ impl Kept {
             None => directory.join(RUN_LOG),
         };
         let name = host.map_or("the run", HostName::as_str);
+        let text = in_order(&self.text);
         let written = if self.begun {
-            append(&path, &self.text)
+            append(&path, &text)
         } else {
-            fs::write(&path, format!("# {name}: {head}\n{}", self.text))
+            fs::write(&path, format!("# {name}: {head}\n{text}"))
         };
         if let Err(error) = written {
             trouble.note(&path, &error);
@@ -228,6 +229,13 @@ impl Drop for HostLogs {
     }
 }
 
+/// Lines by their times: what a command printed, and when, is told at its end, after the steps that it went through.
+fn in_order(text: &str) -> String {
+    let mut lines: Vec<_> = text.split_inclusive('\n').collect();
+    lines.sort_by_key(|line| line.split_once(' ').map(|(time, _)| time));
+    lines.concat()
+}
+
 /// The name of a host's log in [`LOGS`].
 #[must_use]
 pub fn file_name(host: &HostName) -> String {
@@ -285,6 +293,10 @@ mod tests {
         let mut events = story::whole();
         let place = events.iter().position(|(_, event)| matches!(event, Event::Done { .. })).unwrap();
         events.insert(place, (story::at(6), printed("deb-2", "dpkg:\u{1b}[31m error\u{1b}[0m\rx")));
+        events.insert(
+            place,
+            (story::at(6), Event::Warning { host: Some(HostName::sample("deb-2")), text: "slow".to_owned() }),
+        );
         let (directory, trouble) = told(&events);
         assert_eq!(trouble, None);
         let log = fs::read_to_string(directory.path().join("logs/deb-2.log")).unwrap();
@@ -294,6 +306,7 @@ mod tests {
         2026-11-22T10:31:09.000Z step     install
         2026-11-22T10:31:10.000Z command  runs `apply`
         2026-11-22T10:31:10.000Z out      dpkg: errorx
+        2026-11-22T10:31:11.000Z warning  slow
         2026-11-22T10:31:11.000Z end      failed, 2 commands in 3.0 s
         2026-11-22T10:31:11.000Z why      `dpkg --install amazon-ssm-agent.deb` ended with exit code 1
         2026-11-22T10:31:11.000Z hint     free space in /var and run again

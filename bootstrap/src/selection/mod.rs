@@ -34,6 +34,9 @@ pub enum SelectionError {
         /// A name that is near.
         near: Option<String>,
     },
+    /// A term names a host that is there for the way to others.
+    #[error("--limit {0}: that host only leads to others, and nothing is done on it")]
+    OnTheWay(String),
     /// The terms leave nothing.
     #[error("--limit {0} leaves no host")]
     Nothing(String),
@@ -50,6 +53,9 @@ impl SelectionError {
             Self::Unknown { near: Some(near), .. } => near.clone(),
             Self::Unknown { inventory, .. } => {
                 format!("`bootstrap inventory show --inventory {}` lists them", inventory.display())
+            }
+            Self::OnTheWay(_) => {
+                "name the hosts behind it; or take `enrol = false` out of the inventory, if it shall be a node".to_owned()
             }
             Self::Nothing(_) => "a term that begins with `!` takes hosts away".to_owned(),
             Self::NoRun(_) => "run without --limit first, or with the --state-dir of that run".to_owned(),
@@ -110,6 +116,9 @@ fn names(inventory: &Inventory) -> impl Iterator<Item = &str> {
 }
 
 fn unknown_term(inventory: &Inventory, term: &Term) -> SelectionError {
+    if inventory.gates.iter().any(|gate| term.is_called(gate.name.as_str())) {
+        return SelectionError::OnTheWay(term.to_string());
+    }
     let near = did_you_mean(term.name(), names(inventory));
     SelectionError::Unknown { term: term.to_string(), inventory: inventory.path.clone(), near }
 }
@@ -146,6 +155,10 @@ groups = ["line"]
 name = "press"
 address = "192.0.2.3"
 groups = ["line"]
+[[hosts]]
+name = "gate"
+address = "192.0.2.4"
+enrol = false
 "#;
 
     fn inventory() -> Inventory {
@@ -198,6 +211,7 @@ groups = ["line"]
             "--limit pres: /etc/fleet/hosts.toml has no host, group or environment of that name"
         );
         assert_eq!(error.hint(), "did you mean `press`?");
+        assert_eq!(select(&["gate"], None), Err(SelectionError::OnTheWay("gate".to_owned())));
         assert!(select(&["!db-*"], None).unwrap_err().hint().contains("inventory show"));
         assert_eq!(select(&["press", "!line"], None), Err(SelectionError::Nothing("press,!line".to_owned())));
     }

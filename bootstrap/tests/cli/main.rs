@@ -288,10 +288,17 @@ fn the_features_of_the_verbose_version_are_those_of_the_manifest() {
 }
 
 #[test]
-fn verbose_alone_asks_for_nothing() {
-    let output = Home::new().run(&["--verbose"]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(stderr(&output).contains("--version"), "{output:?}");
+fn verbose_without_version_says_where_more_is() {
+    for arguments in [&["--verbose"][..], &["-v", "--inventory", "hosts.toml"]] {
+        let output = Home::new().run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = stderr(&output);
+        assert!(
+            said.starts_with("error: --verbose goes with --version\nhint: ")
+                && said.contains("logs/HOST.log"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

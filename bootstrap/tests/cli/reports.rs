@@ -79,6 +79,17 @@ fn reports_are_merged_shown_and_described() {
     for name in ["report.html", "report.xml", "report.json", "failed.toml", "logs/gone-1.log"] {
         assert!(home.path().join("all").join(name).is_file(), "{name}");
     }
+    assert!(!stderr(&merged).contains("is not written"), "{merged:?}");
+    let inventory = fs::read_to_string(home.path().join("hosts.toml")).unwrap();
+    home.write("hosts.toml", &format!("{inventory}# edited\n"));
+    let elsewhere = home.run(&["report", "merge", "out/report.json", "--report", "elsewhere"]);
+    assert!(!home.path().join("elsewhere/failed.toml").exists());
+    let said = "warning: failed.toml is not written: the inventory ";
+    assert!(
+        stderr(&elsewhere).contains(said) && stderr(&elsewhere).contains("another one by now"),
+        "{elsewhere:?}"
+    );
+    home.write("hosts.toml", &inventory);
     let onto_itself = home.run(&["report", "merge", "out/report.json", "--report", "./out"]);
     assert_eq!(onto_itself.status.code(), Some(2), "{onto_itself:?}");
     assert!(stderr(&onto_itself).contains("would take the place of one of its parts, out/report.json"));

@@ -81,8 +81,7 @@ pub(crate) fn text(hosts: &[Host], urls: Urls<'_>) -> Result<String> {
         environments: environments.collect(),
         hosts,
     };
-    let body = toml::to_string(&inventory).context("the lab's inventory is not TOML")?;
-    Ok(format!("# Written by `hil lab up`, again at every start. Before use: . ./env\n\n{body}"))
+    toml::to_string(&inventory).context("the lab's inventory is not TOML")
 }
 
 #[cfg(test)]
@@ -100,7 +99,9 @@ mod tests {
         let hosts = [host("deb-1", 40022, "dev"), host("rpm-1", 40023, "prod")];
         let urls =
             Urls { controller: "http://127.0.0.1:1", agent: "http://10.0.2.2:1", region: "eu-central-1" };
-        let written: toml::Table = toml::from_str(&text(&hosts, urls).unwrap()).unwrap();
+        let text = text(&hosts, urls).unwrap();
+        assert!(text.starts_with("[defaults]"), "no remark of a lab's in the inventory of a fleet: {text}");
+        let written: toml::Table = toml::from_str(&text).unwrap();
         let expected: toml::Table = toml::from_str(
             r#"
             [defaults]

@@ -88,6 +88,9 @@ pub async fn status(directory: &Path) -> Result<Status> {
     Ok(Status::new(Endpoint::find(&paths).await, guests::all(&paths.guests())?, paths))
 }
 
+/// What this lab's inventory begins with; a fleet writes its own, and no `env` beside it.
+const REMARK: &str = "# Written by `hil lab up`, again at every start. Before use: . ./env\n\n";
+
 fn write_inventory<'a>(
     paths: &Paths,
     endpoint: &Endpoint,
@@ -108,7 +111,7 @@ fn write_inventory<'a>(
     let urls = Urls { controller: &endpoint.url, agent: &agent, region: &endpoint.region };
     let files = [
         (paths.environment(), endpoint.shell_exports()),
-        (paths.inventory(), inventory::text(&hosts, urls)?),
+        (paths.inventory(), format!("{REMARK}{}", inventory::text(&hosts, urls)?)),
     ];
     for (path, text) in files {
         crate::private_file::write(&path, &text)

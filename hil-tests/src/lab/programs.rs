@@ -53,16 +53,16 @@ impl Programs {
         };
         if !programs.ssm_lab.is_file() {
             bail!(
-                "the lab's endpoint is not built: {} does not exist; build it with `cargo build -p lab --bin ssm-lab`, \
-                 or run `make lab`, which builds everything",
-                programs.ssm_lab.display()
+                "the lab's endpoint is not built: {} does not exist; {}",
+                programs.ssm_lab.display(),
+                how_to_build(directory)
             );
         }
         if !programs.agent.is_file() {
             bail!(
-                "the stand-in agent is not built: {} does not exist; run `make lab`, which builds it statically, or \
-                 name one with --agent or {AGENT_VARIABLE}",
-                programs.agent.display()
+                "the stand-in agent is not built: {} does not exist; {}; or name one with --agent or {AGENT_VARIABLE}",
+                programs.agent.display(),
+                how_to_build(directory)
             );
         }
         Ok(programs)
@@ -100,6 +100,21 @@ impl Programs {
     }
 }
 
+/// Cargo's own target directory is not that of `make lab`, which would build beside another `hil`.
+fn how_to_build(directory: &Path) -> String {
+    const ITS_OWN: &str =
+        "the `hil` that `make lab` has built, in ~/.cache/bootstrap/target/debug, has all beside it";
+    match directory.parent().filter(|_| directory.ends_with("debug")) {
+        Some(target) => {
+            format!(
+                "`CARGO_TARGET_DIR='{}' make lab` builds everything there, and {ITS_OWN}",
+                target.display()
+            )
+        }
+        None => ITS_OWN.to_owned(),
+    }
+}
+
 fn statics() -> Result<PathBuf> {
     match std::env::var_os(STATICS_VARIABLE) {
         Some(path) => Ok(path.into()),
@@ -117,6 +132,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let error = Programs::in_directory(directory.path(), None).unwrap_err().to_string();
         assert!(error.contains("ssm-lab does not exist") && error.contains("make lab"), "{error}");
+        let error = Programs::in_directory("/clone/target/debug".as_ref(), None).unwrap_err().to_string();
+        assert!(
+            error.contains("; `CARGO_TARGET_DIR='/clone/target' make lab` builds everything there"),
+            "{error}"
+        );
         fs::write(directory.path().join("ssm-lab"), "").unwrap();
         let missing = directory.path().join("nowhere");
         let error = Programs::in_directory(directory.path(), Some(&missing)).unwrap_err().to_string();

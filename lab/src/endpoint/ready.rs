@@ -63,21 +63,29 @@ impl<'a> Ready<'a> {
         let url = called(listens, LOOPBACK);
         let trust = self.ca.as_ref().map(|ca| quote(ca));
         let bundle = trust.as_ref().map(|ca| format!("export AWS_CA_BUNDLE={ca}\n")).unwrap_or_default();
+        let authority =
+            self.ca.as_ref().map(|ca| format!("# ca_bundle = {}\n", json!(ca))).unwrap_or_default();
         let agent_trust = match &trust {
             Some(ca) => format!("its service needs SSL_CERT_FILE={ca}"),
             None => "it has no control channel without --tls-listen, and polls for messages".to_owned(),
         };
         format!(
             "# ssm-lab serves at {url} (admin {admin})\n\
-             # for the AWS CLI, the SDKs and bootstrap; every user of the lab has a profile of its name\n\
+             # for the AWS CLI and the SDKs; every user of the lab has a profile of its name\n\
              unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE\n\
              export AWS_ENDPOINT_URL={url}\n\
              export AWS_REGION={region} AWS_DEFAULT_REGION={region}\n\
              export AWS_SHARED_CREDENTIALS_FILE={file}\n\
              {bundle}\
+             # for bootstrap too, which takes the endpoint from an environment of its inventory alone, as hosts have to know it\n\
+             # endpoint = \"{url}\"\n\
+             {authority}\
+             # agent_endpoint = \"{plain}\"\n\
              # for a real agent, in /etc/amazon/ssm/amazon-ssm-agent.json; {agent_trust}\n\
              # {agent}\n",
             admin = called(&self.admin, LOOPBACK),
+            // An agent that bootstrap has installed knows nothing of the lab's authority.
+            plain = called(&self.endpoint, name.unwrap_or(LOOPBACK)),
             region = self.region,
             file = quote(credentials),
             agent = agent_config(&called(listens, name.unwrap_or(LOOPBACK)), self.region),

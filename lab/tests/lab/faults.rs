@@ -369,6 +369,11 @@ fn the_printed_lines_point_a_shell_at_the_endpoint() {
     assert_eq!(told.lines().take(3).collect::<Vec<_>>(), expected);
     assert!(told.contains("[default]") && told.contains(lab.text("secret_access_key")), "{told}");
     let lines = std::fs::read_to_string(lab.dir.path().join("out")).unwrap();
+    let (_, environment) = lines.split_once("for bootstrap").unwrap();
+    for (key, member) in [("endpoint", "tls_endpoint"), ("ca_bundle", "ca"), ("agent_endpoint", "endpoint")] {
+        let line = format!("\n# {key} = \"{}\"\n", lab.text(member));
+        assert!(environment.contains(&line), "{environment}");
+    }
     let config: Value = serde_json::from_str(lines.lines().last().unwrap().trim_start_matches("# ")).unwrap();
     for service in ["Ssm", "Mds", "Mgs"] {
         assert_eq!(config[service]["Endpoint"], lab.text("tls_endpoint"), "with its scheme");

@@ -1,7 +1,11 @@
 //! Where passwords for becoming root come from: a person at a terminal, or a file descriptor. Never the command line or the
 //! environment, which other processes can read.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -83,38 +87,39 @@ impl PasswordSource for AtTerminal {
 pub(super) struct Given(BTreeMap<Option<String>, SecretString>);
 
 impl Given {
-    /// One line is the password of all; several are `PROMPT=PASSWORD` each, and `=PASSWORD` for hosts without a prompt.
+    /// One line is the password of all, unless it begins with the one prompt that there is; several are `PROMPT=PASSWORD` each, and
+    /// `=PASSWORD` for hosts without a prompt.
     pub(super) fn read(number: u32, hosts: &[Arc<HostSpec>]) -> Result<Self, Failure> {
         let lines = FromDescriptor::read("--become-password-fd", number)
             .map_err(|error| Failure::new(Exit::CannotStart, with_sources(&error)).hint(error.hint()))?
             .into_lines();
-        let prompts: std::collections::BTreeSet<_> =
-            hosts.iter().map(|host| host.become_prompt.clone()).collect();
-        Self::of(&lines, prompts).map_err(|what| {
+        let prompts: BTreeSet<_> = hosts.iter().map(|host| host.become_prompt.clone()).collect();
+        Self::of(&lines, &prompts).map_err(|what| {
             Failure::new(Exit::CannotStart, format!("file descriptor {number} {what}"))
                 .hint("give one line with the password, or a line `PROMPT=PASSWORD` for each `become_prompt` of the inventory")
         })
     }
 
-    fn of(
-        lines: &[SecretString],
-        prompts: impl IntoIterator<Item = Option<String>>,
-    ) -> Result<Self, &'static str> {
+    fn of(lines: &[SecretString], prompts: &BTreeSet<Option<String>>) -> Result<Self, &'static str> {
         let lines: Vec<_> = lines.iter().filter(|line| !line.expose_secret().is_empty()).collect();
         let one = match lines.as_slice() {
             [] => return Err("holds no password"),
             [one] => Some(*one),
             _ => None,
         };
+        // Of several prompts some could be in no line; of none, a password may well begin with `=`.
+        let is_only = prompts.len() == 1 && !prompts.contains(&None);
         let mut given = BTreeMap::new();
         for prompt in prompts {
             let start = format!("{}=", prompt.as_deref().unwrap_or_default());
             let found = lines.iter().find_map(|line| line.expose_secret().strip_prefix(&start));
-            match (one, found) {
-                (Some(one), _) => given.insert(prompt, one.clone()),
-                (None, Some(password)) => given.insert(prompt, password.into()),
+            let password = match (one, found) {
+                (Some(_), Some(password)) if is_only => password.into(),
+                (Some(one), _) => one.clone(),
+                (None, Some(password)) => password.into(),
                 (None, None) => return Err("has no line for one of the inventory's prompts"),
             };
+            given.insert(prompt.clone(), password);
         }
         Ok(Self(given))
     }
@@ -148,7 +153,7 @@ mod tests {
     fn given(lines: &[&str], prompts: &[Option<&str>]) -> Result<Vec<String>, &'static str> {
         let lines: Vec<_> = lines.iter().map(|line| SecretString::from(*line)).collect();
         let prompts: Vec<_> = prompts.iter().map(|prompt| prompt.map(str::to_owned)).collect();
-        let mut given = Given::of(&lines, prompts.clone())?;
+        let mut given = Given::of(&lines, &prompts.iter().cloned().collect())?;
         let mut ask = |prompt: &Option<String>| given.password(prompt.as_deref(), &Vec::new()).unwrap();
         Ok(prompts.iter().map(|prompt| ask(prompt).expose_secret().to_owned()).collect())
     }
@@ -156,6 +161,13 @@ mod tests {
     #[test]
     fn one_line_is_everyones_password_whatever_it_holds() {
         assert_eq!(given(&["a=b", ""], &[None, Some("a")]).unwrap(), ["a=b", "a=b"]);
+    }
+
+    #[test]
+    fn one_line_may_name_the_one_prompt_too() {
+        assert_eq!(given(&["lab admins=one=1"], &[Some("lab admins")]).unwrap(), ["one=1"]);
+        assert_eq!(given(&["one=1"], &[Some("lab admins")]).unwrap(), ["one=1"]);
+        assert_eq!(given(&["=one"], &[None]).unwrap(), ["=one"]);
     }
 
     #[test]
@@ -168,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_password_is_given_once() {
-        let mut given = Given::of(&["one".into()], [None]).unwrap();
+        let mut given = Given::of(&["one".into()], &BTreeSet::from([None])).unwrap();
         assert!(given.password(None, &Vec::new()).is_some());
         assert!(given.password(None, &Vec::new()).is_none());
     }

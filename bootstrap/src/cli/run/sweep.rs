@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Planes;
+use super::planes::Planes;
 use crate::{
     cli::{tell, warn},
     events::{Event, Events, RunId},

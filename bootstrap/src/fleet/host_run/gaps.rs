@@ -226,11 +226,12 @@ impl<B: Backend> HostRun<B> {
                 if step == Step::Start {
                     progress.send_modify(|progress| progress.restarted = Some(starts(after, true)));
                 }
+                let mut is_new = false;
+                progress.send_modify(|progress| is_new = progress.enter(step));
                 // The first one is shown before the command runs.
-                if progress.borrow().step == step {
+                if !is_new {
                     return;
                 }
-                progress.send_modify(|progress| progress.enter(step));
                 progress.borrow().said.try_tell(&host, &events);
                 events.try_send(Event::Step { host: host.clone(), step });
             }

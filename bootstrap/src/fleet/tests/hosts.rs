@@ -30,6 +30,17 @@ async fn a_fresh_host_comes_online_in_three_execs_and_its_activation_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_step_that_a_host_enters_is_told_once() {
+    let world = World::new(["web-1"]);
+    world.run().await;
+    let events = world.events();
+    let step = |event: &Event| if let Event::Step { step, .. } = event { Some(*step) } else { None };
+    let steps: Vec<_> = events.iter().filter_map(step).collect();
+    assert!(steps.starts_with(&[Step::Connect, Step::Observe, Step::Fetch, Step::Plan]), "{steps:?}");
+    assert!(steps.windows(2).all(|two| two[0] != two[1]), "{steps:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_run_is_one_exec_without_a_change_or_an_activation() {
     let world = enrolled().await;
     let report = world.run().await;

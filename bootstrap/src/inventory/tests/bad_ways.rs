@@ -43,6 +43,17 @@ fn a_host_can_only_pull_what_it_can_reach() {
 }
 
 #[test]
+fn a_straight_way_has_no_jump_hosts_besides() {
+    let text = with("[[hosts]]\nname = \"a\"\njump = [\"gate.example\", \"none\"]\n");
+    assert_snapshot!(Room::new().problems(&text), @r#"
+    hosts.toml:9:25: error: "none" is a way without jump hosts
+         9 | jump = ["gate.example", "none"]
+           |                         ^^^^^^
+      hint: leave it out, or the others; a host of that name is `user@none` or `none:22`
+    "#);
+}
+
+#[test]
 fn ways_that_lead_through_themselves_are_told_once_each() {
     let text = with(
         "[[hosts]]\nname = \"self\"\njump = \"self\"\n\

@@ -36,6 +36,15 @@ fn a_secret_is_never_shown_wherever_it_was_written() {
 }
 
 #[test]
+fn a_password_where_none_belongs_is_told_how_it_is_asked_for() {
+    for key in ["password", "ansible_become_pass", "ssh_pwd"] {
+        let shown = Room::new().problems(&with(&format!("[[hosts]]\nname = \"a\"\n{key} = \"hunter2\"\n")));
+        assert!(shown.contains(&format!("unknown key `{key}`")), "{shown}");
+        assert!(shown.contains("`ssh_password = \"ask\"`") && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
 fn a_password_of_digits_is_a_password() {
     let room = Room::new();
     let shown = room.problems(&with("[[hosts]]\nname = \"a\"\nssh_password = 8675309\n"));

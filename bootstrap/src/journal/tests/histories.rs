@@ -67,6 +67,18 @@ fn the_list_says_when_what_and_how_each_run_ended() {
 }
 
 #[test]
+fn a_run_of_no_host_has_no_counts() {
+    let (_directory, _path, journal) = fresh();
+    whole_run(&journal);
+    let mut run = journal.runs(1).unwrap().remove(0);
+    run.counts = Counts::default();
+    let list = history::render(std::slice::from_ref(&run), &look());
+    assert!(list.contains("hosts.toml  0  "), "{list}");
+    let text = RunHistory { run, hosts: Vec::new(), report: None }.render(&look());
+    assert!(text.contains("\n0 hosts\n"), "{text}");
+}
+
+#[test]
 fn one_run_shows_its_hosts_and_what_was_done() {
     let (directory, _path, journal) = fresh();
     whole_run(&journal);

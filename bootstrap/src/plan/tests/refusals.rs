@@ -53,6 +53,13 @@ fn a_full_disk_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn a_container_without_a_service_manager_is_not_told_to_change_its_distribution() {
+    let facts = Facts { service: ServiceManager::None, ..fresh() };
+    let hint = admit(&facts, "admin", Escalation::Sudo).unwrap_err().hint();
+    assert!(hint.contains("systemd") && !hint.contains("distribution"), "{hint}");
+}
+
+#[test]
 fn hosts_that_cannot_become_managed_nodes_are_refused_with_a_remedy() {
     let refuse = |change: fn(&mut Facts)| {
         let mut facts = fresh();

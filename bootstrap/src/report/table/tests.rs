@@ -152,7 +152,7 @@ fn a_plan_of_many_hosts_is_told_once() {
     198 hosts (dev):
       pi-[1:7], pi-9, pi-[11:200]
       1. register in eu-central-1
-      2. tag … stage=dev
+      2. tag Name=…, stage=dev
     pi-8 (dev):
       1. tag Name=pi-8, stage=dev
     pi-10 (prod):

@@ -50,7 +50,7 @@ async fn clear_one(
     Path(id): Path<String>,
 ) -> Result<StatusCode, (StatusCode, Json<Value>)> {
     if endpoint.clear_faults(|fault| fault.id == id) == 0 {
-        let (_, why) = refuse("no fault has this id; GET /faults shows those that are active");
+        let (_, why) = refuse("no fault has this id; `ssm-lab fault list` shows those that are active");
         return Err((StatusCode::NOT_FOUND, why));
     }
     Ok(StatusCode::NO_CONTENT)
