@@ -181,16 +181,17 @@ pub(super) async fn run(args: Args) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Asks the operator, their agents and AWS for all that the run needs; `all` are the hosts of the whole inventory.
+/// Asks AWS, the operator and their agents for all that the run needs; `all` are the hosts of the whole inventory.
 async fn get_ready(
     args: &Args,
     inventory: &Inventory,
     all: &[Arc<HostSpec>],
 ) -> Result<(Reached, Planes), Failure> {
+    let planes = planes::control_planes(inventory, args.dry_run).await?;
     let (connector, hosts) = login::prepare(&args.login, &inventory.hosts, all).await?;
     let connector = Arc::new(Connections(connector));
     let passwords = passwords::collect(&connector, &hosts, args).await?;
-    Ok((Reached { hosts, connector, passwords }, planes::control_planes(inventory).await?))
+    Ok((Reached { hosts, connector, passwords }, planes))
 }
 
 /// Keeps other runs of the same hosts on this controller away until this one has ended.

@@ -8,15 +8,14 @@ use std::{
 
 use super::*;
 
-/// The head of one request, which is answered that there is no activation.
-fn head(mut stream: &TcpStream) -> String {
+/// The head of one request, which gets this answer.
+fn head(mut stream: &TcpStream, status: u16, answer: &str) -> String {
     let (mut lines, mut head) = (BufReader::new(stream), String::new());
     while !head.ends_with("\r\n\r\n") {
         assert_ne!(lines.read_line(&mut head).unwrap(), 0, "{head}");
     }
-    let answer = r#"{"ActivationList":[]}"#;
     let length = answer.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{answer}")
+    write!(stream, "HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{answer}")
         .unwrap();
     head
 }
@@ -34,7 +33,7 @@ fn signed_by(home: &Home) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     home.write("hosts.toml", &inventory(port));
-    let heard = thread::spawn(move || head(&listener.accept().unwrap().0));
+    let heard = thread::spawn(move || head(&listener.accept().unwrap().0, 200, r#"{"ActivationList":[]}"#));
     let gc = ["activations", "gc", "--inventory", "hosts.toml", "--all"];
     let output = home.command(&gc).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -79,4 +78,41 @@ fn a_login_session_that_is_over_is_told_with_its_file() {
     let said = stderr(&output);
     assert!(said.contains(".aws/login/cache/2744ccd10c75") && said.contains("No such file"), "{said}");
     assert!(said.contains("hint: ") && said.contains("`aws login`"), "{said}");
+}
+
+#[test]
+fn credentials_that_aws_does_not_take_end_a_run_before_a_host_is_called() {
+    let home = Home::new();
+    nobody_home(&home);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = fs::read_to_string(home.path().join("hosts.toml")).unwrap();
+    home.write("hosts.toml", &text.replace("127.0.0.1:9", &listener.local_addr().unwrap().to_string()));
+    let aws = thread::spawn(move || {
+        for _ in 0..2 {
+            let stream = listener.accept().unwrap().0;
+            head(
+                &stream,
+                400,
+                r#"{"__type":"ExpiredTokenException","message":"The security token is expired"}"#,
+            );
+        }
+    });
+    let output = home.run(&["--inventory", "hosts.toml"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let said = stderr(&output);
+    assert!(
+        said.starts_with("error: AWS cannot be used for environment dev\nbecause: ")
+            && said.contains("log in again"),
+        "{said}"
+    );
+    assert!(!said.contains("gone-1"), "{said}");
+
+    let output = home.run(&["--inventory", "hosts.toml", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = stderr(&output);
+    assert!(
+        said.starts_with("warning: AWS cannot be used for environment dev: ") && said.contains("gone-1"),
+        "{said}"
+    );
+    aws.join().unwrap();
 }

@@ -1,36 +1,63 @@
 //! AWS, as the environments of a run have it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, error::Error, sync::Arc};
+
+use tokio::task::JoinSet;
 
 use crate::{
     cli::warn,
     failure::{Exit, Failure, with_sources},
     inventory::{Environment, EnvironmentName, Inventory},
-    ssm::AwsControlPlane,
+    ssm::{AwsControlPlane, FailureKind, SsmError},
 };
 
 /// The environments that have hosts, each with its SSM.
 pub(super) type Planes = BTreeMap<EnvironmentName, (Arc<Environment>, Arc<AwsControlPlane>)>;
 
-/// SSM for each environment that has hosts.
-pub(super) async fn control_planes(inventory: &Inventory) -> Result<Planes, Failure> {
+/// SSM for each environment that has hosts. Credentials that it does not take are told before any host is called: all of them
+/// would fail by these. A dry run does what can be done without.
+pub(super) async fn control_planes(inventory: &Inventory, dry_run: bool) -> Result<Planes, Failure> {
     let mut planes = BTreeMap::new();
     for host in &inventory.hosts {
         let environment = &host.environment;
         if planes.contains_key(&environment.name) {
             continue;
         }
-        let plane = AwsControlPlane::for_environment(environment).await.map_err(|error| {
-            let what = format!("AWS cannot be used for environment {}", environment.name);
-            Failure::new(Exit::CannotStart, what).because(with_sources(&error)).hint(error.hint())
-        })?;
+        let plane = AwsControlPlane::for_environment(environment)
+            .await
+            .map_err(|error| unusable(&environment.name, &error).hint(error.hint()))?;
         planes.insert(environment.name.clone(), (environment.clone(), Arc::new(plane)));
     }
     let environments: Vec<_> = planes.values().map(|(environment, _)| environment.as_ref()).collect();
     if let Some(warning) = not_followed(&environments, |name| std::env::var_os(name).is_some()) {
         warn(warning);
     }
+    for (name, error) in strangers(&planes).await {
+        if !dry_run {
+            return Err(unusable(&name, &error).hint(error.hint()));
+        }
+        warn(format_args!("AWS cannot be used for environment {name}: {error}; {}", error.hint()));
+    }
     Ok(planes)
+}
+
+fn unusable(environment: &EnvironmentName, error: &(dyn Error + 'static)) -> Failure {
+    Failure::new(Exit::CannotStart, format!("AWS cannot be used for environment {environment}"))
+        .because(with_sources(error))
+}
+
+/// The environments whose credentials are missing or refused. Whatever else is wrong may be over when the first host needs AWS.
+async fn strangers(planes: &Planes) -> BTreeMap<EnvironmentName, SsmError> {
+    let mut asking = JoinSet::new();
+    for (name, (_, plane)) in planes {
+        let (name, plane) = (name.clone(), plane.clone());
+        asking.spawn(async move { (name, plane.hears_us().await) });
+    }
+    let answers = asking.join_all().await.into_iter();
+    answers
+        .filter_map(|(name, answer)| Some((name, answer.err()?)))
+        .filter(|(_, error)| error.kind == FailureKind::Credentials)
+        .collect()
 }
 
 /// Where a variable sends other AWS clients elsewhere, as one of a lab does, and a run would go to AWS all the same.

@@ -160,6 +160,19 @@ impl ControlPlane for AwsControlPlane {
 }
 
 impl AwsControlPlane {
+    /// Asks for next to nothing, once: whether there is an answer, and to these credentials.
+    pub async fn hears_us(&self) -> Result<(), SsmError> {
+        self.client
+            .describe_activations()
+            .max_results(1)
+            .customize()
+            .config_override(config::Config::builder().retry_config(RetryConfig::disabled()))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| self.place.failure("DescribeActivations", &error))
+    }
+
     async fn activations_with(
         &self,
         filters: Option<Vec<DescribeActivationsFilter>>,
