@@ -14,6 +14,12 @@ pub(super) async fn node_of(bench: &Bench) -> Result<String> {
     Ok(node)
 }
 
+/// As if the host had registered an hour ago: what SSM does not know of one that has just registered, it may know in a moment.
+pub(super) async fn long_registered(bench: &Bench) -> Result<String> {
+    bench.root(&["touch", "-d", "1 hour ago", "/var/lib/amazon/ssm/Vault/Store/RegistrationKey"]).await?;
+    node_of(bench).await
+}
+
 pub(super) async fn agent_stopped(bench: &mut Bench) -> Result<()> {
     let (node, registered) = (node_of(bench).await?, bench.calls("RegisterManagedInstance").await?);
     bench.root(&["systemctl", "disable", "--now", "amazon-ssm-agent"]).await?;
@@ -76,7 +82,7 @@ pub(super) async fn proxy(bench: &mut Bench) -> Result<()> {
 }
 
 pub(super) async fn another_account(bench: &mut Bench) -> Result<()> {
-    let node = node_of(bench).await?;
+    let node = long_registered(bench).await?;
     bench.fault("DescribeInstanceInformation", "InvalidInstanceId", 1).await?;
     let host = bench.enrol().await?.expect_code(1)?.host(HOST)?;
     ensure!(host["step"] == "plan" && host["node"] == node, "{host:#}");

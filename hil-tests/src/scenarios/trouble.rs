@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::adoption::node_of;
+use super::adoption::{long_registered, node_of};
 use crate::bench::{Bench, HOST};
 
 /// What a worn SD card writes and reads.
@@ -20,7 +20,7 @@ pub(super) async fn assert_converges(bench: &mut Bench, node: Option<&str>) -> R
 }
 
 pub(super) async fn registration_fails_again(bench: &mut Bench) -> Result<()> {
-    let node = node_of(bench).await?;
+    let node = long_registered(bench).await?;
     // Fresh credentials would prove that some account's SSM knows the node, and it would be refused.
     bench.root(&["rm", "/var/lib/amazon/ssm/runtimeconfig/identity_config.json"]).await?;
     // SSM says once that it does not know the node, and the activation is gone when the agent comes to register.
