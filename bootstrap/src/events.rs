@@ -16,8 +16,7 @@ use crate::{
 };
 
 /// One run of the program over a fleet: `20261122T103105Z-5f3a`, so that names sort by time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunId(String);
 
 impl RunId {

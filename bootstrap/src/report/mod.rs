@@ -17,7 +17,6 @@ mod words;
 use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::{
     events::{RunId, Step},
@@ -25,7 +24,7 @@ use crate::{
 };
 
 /// What became of one host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct HostReport {
     /// The host.
     pub host: HostName,
@@ -48,7 +47,7 @@ pub struct HostReport {
 }
 
 /// A step of one host, on the run's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepTime {
     /// The step.
     pub step: Step,
@@ -59,7 +58,7 @@ pub struct StepTime {
 }
 
 /// Which inventory a report is of: reports of the same one can be put together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryMark {
     /// Its file, absolute.
     pub path: PathBuf,
@@ -90,8 +89,7 @@ impl InventoryMark {
 }
 
 /// How a host ended. Every host of the inventory has exactly one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// SSM says Online, proven in this run.
     Online {
@@ -161,7 +159,7 @@ impl Outcome {
 }
 
 /// What became of the fleet.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct FleetReport {
     /// The run; of merged reports, the one that started first.
     pub run: RunId,

@@ -67,8 +67,7 @@ pub(crate) struct FakeControlPlane {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each with its code and its `DefaultInstanceName`.
-    activations: BTreeMap<ActivationId, (ActivationRecord, SecretString, Option<String>)>,
+    activations: BTreeMap<ActivationId, Live>,
     nodes: BTreeMap<ManagedNodeId, Node>,
     calls: Vec<(Instant, Call)>,
     failing_once: BTreeMap<Operation, VecDeque<SsmError>>,
@@ -81,6 +80,16 @@ struct State {
     made: u64,
 }
 
+/// An activation that exists.
+#[derive(Debug)]
+struct Live {
+    record: ActivationRecord,
+    code: SecretString,
+    default_instance_name: Option<String>,
+    /// How many more hosts may register with it.
+    room: u16,
+}
+
 /// The agent's own.
 const HEARTBEAT: Duration = Duration::from_mins(5);
 
@@ -88,6 +97,8 @@ const HEARTBEAT: Duration = Duration::from_mins(5);
 struct Node {
     record: NodeRecord,
     tags: Tags,
+    /// What it registered with.
+    activation: Option<ActivationId>,
     /// From then on its agent pings.
     online_from: Option<Instant>,
 }
@@ -140,13 +151,10 @@ impl FakeControlPlane {
             id: id.clone(),
             ping: PingStatus::ConnectionLost,
             last_ping: None,
-            agent_version: Some("3.3.1".to_owned()),
             iam_role: Some("nodes".to_owned()),
-            activation_id: None,
-            name: None,
-            computer_name: None,
         };
-        self.lock().nodes.insert(id.clone(), Node { record, tags: Tags::new(), online_from: None });
+        let node = Node { record, tags: Tags::new(), activation: None, online_from: None };
+        self.lock().nodes.insert(id.clone(), node);
     }
 
     /// What a host's `-register` does: a new node with the activation's tags, as long as there is room.
@@ -156,15 +164,12 @@ impl FakeControlPlane {
         code: &str,
     ) -> Result<ManagedNodeId, &'static str> {
         let mut state = self.lock();
-        let (record, right_code, _) = state.activations.get_mut(activation).ok_or("InvalidActivation")?;
-        if right_code.expose_secret() != code {
+        let live = state.activations.get_mut(activation).ok_or("InvalidActivation")?;
+        if live.code.expose_secret() != code {
             return Err("InvalidActivation");
         }
-        if record.registrations >= record.limit {
-            return Err("RegistrationLimitExceeded");
-        }
-        record.registrations += 1;
-        let tags = record.tags.clone();
+        live.room = live.room.checked_sub(1).ok_or("RegistrationLimitExceeded")?;
+        let tags = live.record.tags.clone();
         state.made += 1;
         let id = Self::node_id(0xabc_0000 + state.made);
         drop(state);
@@ -172,7 +177,7 @@ impl FakeControlPlane {
         let mut state = self.lock();
         let node = state.nodes.get_mut(&id).unwrap();
         node.tags = tags;
-        node.record.activation_id = Some(activation.to_string());
+        node.activation = Some(activation.clone());
         Ok(id)
     }
 
@@ -242,7 +247,7 @@ impl FakeControlPlane {
 
     /// The activations that exist right now.
     pub(crate) fn live_activations(&self) -> Vec<ActivationRecord> {
-        self.lock().activations.values().map(|(record, ..)| record.clone()).collect()
+        self.lock().activations.values().map(|live| live.record.clone()).collect()
     }
 
     /// A failure as AWS would answer it.
@@ -295,15 +300,13 @@ impl ControlPlane for FakeControlPlane {
         state.made += 1;
         let id: ActivationId = format!("00000000-0000-4000-8000-{:012x}", state.made).parse().unwrap();
         let code: SecretString = format!("code-of-activation-{:04}", state.made).into();
-        let record = ActivationRecord {
-            id: id.clone(),
-            tags: request.tags.clone(),
-            registrations: 0,
-            limit: request.limit.get().into(),
-            expired: false,
-            created: Some(now),
+        let live = Live {
+            record: ActivationRecord { id: id.clone(), tags: request.tags.clone() },
+            code: code.clone(),
+            default_instance_name: request.default_instance_name.clone(),
+            room: request.limit.get(),
         };
-        state.activations.insert(id.clone(), (record, code.clone(), request.default_instance_name.clone()));
+        state.activations.insert(id.clone(), live);
         if let Some(error) = state.lost.pop_front() {
             return Err(error);
         }
@@ -325,8 +328,9 @@ impl ControlPlane for FakeControlPlane {
     async fn activations_named(&self, name: &str) -> Result<Vec<ActivationRecord>, SsmError> {
         self.called(Call::Activations).await?;
         let state = self.lock();
-        let named = state.activations.values().filter(|(.., of)| of.as_deref() == Some(name));
-        Ok(named.map(|(record, ..)| record.clone()).collect())
+        let named =
+            state.activations.values().filter(|live| live.default_instance_name.as_deref() == Some(name));
+        Ok(named.map(|live| live.record.clone()).collect())
     }
 
     async fn nodes(&self, ids: &[ManagedNodeId]) -> Result<Vec<NodeRecord>, SsmError> {
@@ -338,7 +342,7 @@ impl ControlPlane for FakeControlPlane {
     async fn nodes_of(&self, activation: &ActivationId) -> Result<Vec<NodeRecord>, SsmError> {
         self.called(Call::NodesOf(activation.clone())).await?;
         let (now, state) = (self.now(), self.lock());
-        let of = |node: &&Node| node.record.activation_id.as_deref() == Some(activation.as_str());
+        let of = |node: &&Node| node.activation.as_ref() == Some(activation);
         Ok(state.nodes.values().filter(of).map(|node| node.seen(now)).collect())
     }
 

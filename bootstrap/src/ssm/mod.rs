@@ -15,7 +15,6 @@ use std::{future::Future, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Serialize;
 
 pub use self::{
     activations::{
@@ -98,8 +97,7 @@ pub struct ActivationRequest {
 }
 
 /// How many hosts may register with an activation: 1 to 1000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RegistrationLimit(u16);
 
 impl RegistrationLimit {
@@ -131,24 +129,16 @@ pub struct Activation {
 }
 
 /// An activation as SSM lists it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivationRecord {
     /// Its id.
     pub id: ActivationId,
     /// Its tags.
     pub tags: Tags,
-    /// How many hosts have registered with it.
-    pub registrations: u32,
-    /// How many may.
-    pub limit: u32,
-    /// Its life is over.
-    pub expired: bool,
-    /// When it was created.
-    pub created: Option<Timestamp>,
 }
 
 /// A managed node as SSM knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeRecord {
     /// Its id.
     pub id: ManagedNodeId,
@@ -156,20 +146,12 @@ pub struct NodeRecord {
     pub ping: PingStatus,
     /// When SSM last did, by AWS's clock.
     pub last_ping: Option<Timestamp>,
-    /// Its agent's version.
-    pub agent_version: Option<String>,
     /// Name of its IAM service role.
     pub iam_role: Option<String>,
-    /// The activation it registered with, which may be long gone.
-    pub activation_id: Option<String>,
-    /// The activation's default instance name.
-    pub name: Option<String>,
-    /// Its full host name.
-    pub computer_name: Option<String>,
 }
 
 /// Whether SSM hears from a node's agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PingStatus {
     /// It does.
     Online,

@@ -78,11 +78,7 @@ fn record(ping: PingStatus) -> NodeRecord {
         id: node(),
         ping,
         last_ping: Some(Timestamp::UNIX_EPOCH),
-        agent_version: None,
         iam_role: Some(host().environment.role.clone()),
-        activation_id: None,
-        name: None,
-        computer_name: None,
     }
 }
 

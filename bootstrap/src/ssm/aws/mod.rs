@@ -231,16 +231,7 @@ fn timestamp(wire: Option<DateTime>) -> Option<Timestamp> {
 }
 
 fn activation_record(wire: types::Activation) -> Result<ActivationRecord, super::InvalidActivationId> {
-    let count =
-        |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
-    Ok(ActivationRecord {
-        id: wire.activation_id.unwrap_or_default().parse()?,
-        tags: tags(wire.tags),
-        registrations: count(wire.registrations_count),
-        limit: count(wire.registration_limit),
-        expired: wire.expired,
-        created: timestamp(wire.created_date),
-    })
+    Ok(ActivationRecord { id: wire.activation_id.unwrap_or_default().parse()?, tags: tags(wire.tags) })
 }
 
 fn node_record(wire: types::InstanceInformation) -> Result<NodeRecord, super::InvalidManagedNodeId> {
@@ -253,11 +244,7 @@ fn node_record(wire: types::InstanceInformation) -> Result<NodeRecord, super::In
         id: wire.instance_id.unwrap_or_default().parse()?,
         ping,
         last_ping: timestamp(wire.last_ping_date_time),
-        agent_version: wire.agent_version,
         iam_role: wire.iam_role,
-        activation_id: wire.activation_id,
-        name: wire.name,
-        computer_name: wire.computer_name,
     })
 }
 

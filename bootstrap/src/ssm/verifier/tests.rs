@@ -76,7 +76,7 @@ async fn a_node_that_is_deregistered_meanwhile_is_unknown_but_remembered() {
     let (fake, verifier) = start();
     let id = FakeControlPlane::node_id(1);
     fake.add_node(&id);
-    fake.edit(&id, |record| record.computer_name = Some("pi-1".to_owned()));
+    fake.edit(&id, |record| record.iam_role = Some("sensors".to_owned()));
     let wait = verifier.wait_online(&id, None, within(20));
     let deregister = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -84,7 +84,7 @@ async fn a_node_that_is_deregistered_meanwhile_is_unknown_but_remembered() {
     };
     let offline = tokio::join!(wait, deregister).0.unwrap_err();
     assert_eq!(offline.why, WhyOffline::Unknown);
-    assert_eq!(offline.last.and_then(|last| last.computer_name).as_deref(), Some("pi-1"));
+    assert_eq!(offline.last.and_then(|last| last.iam_role).as_deref(), Some("sensors"));
 }
 
 #[tokio::test(start_paused = true)]

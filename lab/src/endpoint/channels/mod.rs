@@ -122,12 +122,6 @@ impl Channels {
         self.lock().contains_key(node)
     }
 
-    /// How many control channels are open.
-    #[must_use]
-    pub fn connected(&self) -> usize {
-        self.lock().len()
-    }
-
     /// Sends a frame to a node.
     pub fn send(&self, node: &ManagedNodeId, message: AgentMessage) -> Result<(), NotReached> {
         let controls = self.lock();

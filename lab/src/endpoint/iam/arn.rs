@@ -14,12 +14,6 @@ pub fn managed_instance(region: &str, account: &str, id: &str) -> String {
     format!("arn:aws:ssm:{region}:{account}:managed-instance/{id}")
 }
 
-/// An EC2 instance.
-#[must_use]
-pub fn ec2_instance(region: &str, account: &str, id: &str) -> String {
-    format!("arn:aws:ec2:{region}:{account}:instance/{id}")
-}
-
 /// A document. AWS's own are nobody's: their ARN has no account.
 #[must_use]
 pub fn document(region: &str, account: &str, name: &str) -> String {
@@ -37,12 +31,6 @@ fn is_aws_document(name: &str) -> bool {
 #[must_use]
 pub fn session(region: &str, account: &str, id: &str) -> String {
     format!("arn:aws:ssm:{region}:{account}:session/{id}")
-}
-
-/// A hybrid activation.
-#[must_use]
-pub fn activation(region: &str, account: &str, id: &str) -> String {
-    format!("arn:aws:ssm:{region}:{account}:activation/{id}")
 }
 
 /// A service setting; its id is a path that begins with a slash.
@@ -134,10 +122,6 @@ mod tests {
         assert_eq!(
             super::managed_instance(REGION, ACCOUNT, id),
             "arn:aws:ssm:eu-central-1:123456789012:managed-instance/mi-0123456789abcdef0"
-        );
-        assert_eq!(
-            super::ec2_instance(REGION, ACCOUNT, "i-0123456789abcdef0"),
-            "arn:aws:ec2:eu-central-1:123456789012:instance/i-0123456789abcdef0"
         );
         assert_eq!(
             super::document(REGION, ACCOUNT, "AWS-RunShellScript"),

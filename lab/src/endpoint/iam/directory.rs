@@ -11,7 +11,6 @@ use thiserror::Error;
 use super::config::{Config, ConfigError, ConfiguredUser};
 use super::keys::{self, AccessKey, KeyError, KeyStore};
 use super::policy::Policy;
-use super::principal::Principal;
 use super::reading::PolicyError;
 
 /// The user who is always there and may do everything.
@@ -132,12 +131,6 @@ impl Directory {
     #[must_use]
     pub fn user_by_key(&self, access_key_id: &str) -> Option<&User> {
         self.users().find(|user| user.access_key_id == access_key_id)
-    }
-
-    /// The user as a principal of the account.
-    #[must_use]
-    pub fn principal(&self, user: &User) -> Principal {
-        Principal::User { name: user.name.clone(), account: self.account.clone() }
     }
 
     /// What a role may do. Any name is a role; those the config does not name may do what the agent needs.

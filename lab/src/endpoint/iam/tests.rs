@@ -135,7 +135,7 @@ fn start_session(node: &str, tags: &[(&str, &str)]) -> Decision {
 fn dev_may_and_prod_may_not_be_entered_and_untagged_nodes_neither() {
     for node in [
         arn::managed_instance(REGION, ACCOUNT, "mi-0123456789abcdef0"),
-        arn::ec2_instance(REGION, ACCOUNT, "i-0123456789abcdef0"),
+        "arn:aws:ec2:eu-central-1:123456789012:instance/i-0123456789abcdef0".to_owned(),
     ] {
         assert_eq!(start_session(&node, &[("Environment", "dev"), ("Owner", "x")]), Allow);
         assert_eq!(start_session(&node, &[("Environment", "prod")]), ExplicitDeny);

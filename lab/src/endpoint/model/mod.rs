@@ -1,5 +1,5 @@
-//! AWS's API models: which operations there are, the shapes of what they take and answer, and the errors they may end
-//! in. They are data (`lab/models`), so that no limit or error name is written by hand.
+//! AWS's API models: which operations there are, and the shapes of what they take and answer. They are data (`lab/models`),
+//! so that no limit is written by hand.
 
 mod check;
 mod shown;
@@ -43,7 +43,6 @@ struct Model {
 struct OperationModel {
     input: Option<String>,
     output: Option<String>,
-    errors: Vec<String>,
 }
 
 /// One shape: a structure, list or map of other shapes, or a scalar with its limits.
@@ -66,7 +65,6 @@ struct Shape {
     pattern: Option<Pattern>,
     #[serde(default)]
     sensitive: bool,
-    error: Option<ErrorShape>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -80,11 +78,6 @@ enum Kind {
     String,
     Structure,
     Timestamp,
-}
-
-#[derive(Debug, Deserialize)]
-struct ErrorShape {
-    status: u16,
 }
 
 /// A pattern as the model writes it, and anchored at both ends, as Java matches it.
@@ -121,18 +114,9 @@ pub fn is_known_elsewhere(operation: &str) -> bool {
     MODELS.iter().any(|model| model.others.iter().any(|other| other == operation))
 }
 
-impl Modelled {
-    /// The HTTP status of an error this operation may end in; `None` if the model does not know it.
-    #[must_use]
-    pub fn error_status(&self, code: &str) -> Option<u16> {
-        self.operation.errors.iter().find(|error| *error == code)?;
-        Some(self.model.shapes.get(code)?.error.as_ref().map_or(400, |error| error.status))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MODELS, Model, find, is_known_elsewhere};
+    use super::{MODELS, Model, is_known_elsewhere};
 
     #[test]
     fn every_model_is_read_and_whole() {
@@ -145,9 +129,10 @@ mod tests {
             let referred = model.shapes.values().flat_map(|shape| {
                 shape.members.values().chain(&shape.member).chain(&shape.key).chain(&shape.value)
             });
-            let used = model.operations.values().flat_map(|operation| {
-                operation.input.iter().chain(&operation.output).chain(&operation.errors)
-            });
+            let used = model
+                .operations
+                .values()
+                .flat_map(|operation| operation.input.iter().chain(&operation.output));
             for name in referred.chain(used) {
                 assert!(model.shapes.contains_key(name), "{name}");
             }
@@ -159,13 +144,5 @@ mod tests {
     fn operations_that_are_not_served_are_known_all_the_same() {
         assert!(is_known_elsewhere("CreateMaintenanceWindow"));
         assert!(!is_known_elsewhere("CreateActivation") && !is_known_elsewhere("MakeCoffee"));
-    }
-
-    #[test]
-    fn an_error_has_the_status_of_its_model() {
-        let create = find("CreateActivation").unwrap();
-        assert_eq!(create.error_status("InvalidParameters"), Some(400));
-        assert_eq!(create.error_status("InternalServerError"), Some(500));
-        assert_eq!(create.error_status("InvalidFilter"), None, "DescribeActivations has that one");
     }
 }
